@@ -1,0 +1,50 @@
+import { defineConfig } from 'oxlint'
+
+const drivers = ['kafkajs', 'ioredis', 'hive-driver', 'thrift', '@duckdb/node-api', 'uWebSockets.js'] as const
+const services = ['kafka-ingest', 'stream-hub', 'query-api'] as const
+
+const forbid = (...names: readonly string[]) =>
+  names.map((name) => ({ group: [name, `${name}/**`], message: 'See CONTRIBUTING.md, boundaries.' }))
+/** The driver libraries, but for those that this one file adapts. */
+const driversBut = (...own: (typeof drivers)[number][]) => forbid(...drivers.filter((driver) => !own.includes(driver)))
+const restrict = (...patterns: ReturnType<typeof forbid>[]) => ({
+  'no-restricted-imports': ['error', { patterns: patterns.flat() }] as const,
+})
+const ourServices = forbid(...services.map((service) => `@flasktoria/${service}`))
+
+export default defineConfig({
+  plugins: ['typescript', 'import', 'promise', 'unicorn', 'vitest', 'node'],
+  categories: { correctness: 'error', suspicious: 'error' },
+  options: { typeAware: true },
+  rules: {
+    'typescript/no-floating-promises': 'error',
+    'typescript/switch-exhaustiveness-check': 'error',
+    'import/no-cycle': 'error',
+    'import/no-unassigned-import': ['error', { allow: ['**/*.css'] }],
+    'vitest/no-disabled-tests': 'error',
+    'vitest/no-focused-tests': 'error',
+    'no-console': 'error',
+  },
+  overrides: [
+    { files: ['packages/**', 'services/**', 'apps/**'], rules: restrict(driversBut(), ourServices) },
+    {
+      files: ['packages/contracts/**', 'packages/client/**'],
+      rules: restrict(driversBut(), ourServices, forbid('node:*')),
+    },
+    { files: ['packages/live-log/src/redis.ts'], rules: restrict(driversBut('ioredis'), ourServices) },
+    {
+      files: ['packages/warehouse/src/warehouse-duckdb.ts'],
+      rules: restrict(driversBut('@duckdb/node-api'), ourServices),
+    },
+    {
+      files: ['packages/warehouse/src/hs2-connection.ts'],
+      rules: restrict(driversBut('hive-driver', 'thrift'), ourServices),
+    },
+    { files: ['services/kafka-ingest/src/source-kafka.ts'], rules: restrict(driversBut('kafkajs'), ourServices) },
+    { files: ['services/stream-hub/src/socket-uws.ts'], rules: restrict(driversBut('uWebSockets.js'), ourServices) },
+    { files: ['apps/console/**'], rules: { 'import/no-unassigned-import': 'off' } },
+    { files: ['tools/**', 'packages/service-kit/src/lifecycle.ts'], rules: { 'no-console': 'off' } },
+    { files: ['**/*.test.ts', '**/*.conformance.ts'], rules: { 'no-restricted-imports': 'off' } },
+  ],
+  ignorePatterns: ['**/dist', '**/*.gen.ts'],
+})

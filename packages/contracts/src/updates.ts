@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import { sensorIdSchema, vehicleIdSchema } from './identifiers.ts'
+
+/** Epoch milliseconds, UTC. */
+export const timestampSchema = z.int().meta({ description: 'Epoch milliseconds, UTC.' })
+
+export const timeValueSchema = z
+  .object({ timestamp: timestampSchema, value: z.number() })
+  .meta({ id: 'TimeValue', description: 'One reading of a sensor.' })
+export type TimeValue = z.infer<typeof timeValueSchema>
+
+export const anomalyListingSchema = z
+  .object({
+    desc: z.string(),
+    cost_impact: z.string(),
+    vehicle_id: z.string(),
+    declared_timestamp: z.string().meta({ description: 'The confirmation time of the record, text as it came.' }),
+    detection_timestamp: z.string().meta({ description: 'The detection time of the record, text as it came.' }),
+    cause: z.string(),
+    actions: z.string().meta({ description: 'Recommended actions, separated by `/`.' }),
+    downtime: z.string().meta({ description: 'Expected downtime in minutes.' }),
+    anomaly_id: z.int().optional().meta({ description: 'Id in the anomaly catalogue.' }),
+    timestamp: timestampSchema.optional(),
+  })
+  .meta({ id: 'AnomalyListing', description: 'An anomaly as the operator reads it.' })
+export type AnomalyListing = z.infer<typeof anomalyListingSchema>
+
+export const positionUpdateSchema = z
+  .object({
+    update_type: z.literal('position'),
+    vehicle_id: vehicleIdSchema,
+    lat: z.number().min(-90).max(90),
+    long: z.number().min(-180).max(180),
+    timestamp: timestampSchema,
+  })
+  .meta({ id: 'PositionUpdate' })
+
+export const sensordataUpdateSchema = z
+  .object({
+    update_type: z.literal('sensordata'),
+    vehicle_id: vehicleIdSchema,
+    sensor_id: sensorIdSchema,
+    values: z.array(timeValueSchema).meta({ description: 'Newest first; empty for a sensor that carries words.' }),
+    value: z.string().meta({ description: 'The newest value as text.' }),
+    timestamp: timestampSchema,
+  })
+  .meta({ id: 'SensordataUpdate' })
+
+export const sensorStatusSchema = z.enum(['low', 'ok', 'high'])
+export type SensorStatus = z.infer<typeof sensorStatusSchema>
+
+export const sensorstatusUpdateSchema = z
+  .object({
+    update_type: z.literal('sensorstatus'),
+    vehicle_id: vehicleIdSchema,
+    sensor_id: sensorIdSchema,
+    value: z.string().meta({ description: 'The new status: `low`, `ok` or `high`.' }),
+  })
+  .meta({ id: 'SensorstatusUpdate' })
+
+export const anomalyUpdateSchema = anomalyListingSchema
+  .extend({ update_type: z.literal('anomaly') })
+  .meta({ id: 'AnomalyUpdate' })
+
+export const updateSchema = z
+  .discriminatedUnion('update_type', [
+    positionUpdateSchema,
+    sensordataUpdateSchema,
+    sensorstatusUpdateSchema,
+    anomalyUpdateSchema,
+  ])
+  .meta({ id: 'Update', description: 'One thing that changed about a vehicle.' })
+export type Update = z.infer<typeof updateSchema>
+export type PositionUpdate = z.infer<typeof positionUpdateSchema>
+export type SensordataUpdate = z.infer<typeof sensordataUpdateSchema>
+export type SensorstatusUpdate = z.infer<typeof sensorstatusUpdateSchema>
+export type AnomalyUpdate = z.infer<typeof anomalyUpdateSchema>
+
+export const updateKinds = ['position', 'sensordata', 'sensorstatus', 'anomaly'] as const
+export const updateKindSchema = z.enum(updateKinds)
+export type UpdateKind = z.infer<typeof updateKindSchema>
+
+/** `merge`: the latest by event time wins per (kind, vehicle, sensor). `event`: each one counts, in order, once. */
+export const updateClass: Record<UpdateKind, 'merge' | 'event'> = {
+  position: 'merge',
+  sensordata: 'merge',
+  sensorstatus: 'merge',
+  anomaly: 'event',
+}

@@ -1,0 +1,92 @@
+import type { UpdateKind } from '@flasktoria/contracts/updates'
+
+/**
+ * The live log: the ordered, resumable sequence of updates between ingest and its readers.
+ *
+ * - Appends get consecutive `seq`s under an `epoch`. The epoch changes when the log lost what it promised to remember.
+ * - MERGE updates (position, sensordata, sensorstatus) keep the latest by event time as `state`. One that is older than the
+ *   state still has its place in the log, marked `isLate`: a window over time wants it, a picture of now must skip it.
+ * - EVENT updates (anomaly) are kept in order and appended once per `id`.
+ * - `json` is the update exactly as a browser gets it: serialised once, by ingest, never parsed on the way.
+ */
+export type Entry = {
+  seq: number
+  kind: UpdateKind
+  vehicle: string
+  /** Empty for kinds without a sensor. */
+  sensor: string
+  /** Epoch milliseconds: when it happened, as the record says. */
+  eventTs: number
+  isLate: boolean
+  json: string
+}
+
+/** What ingest wants to append. */
+export type Draft = {
+  kind: UpdateKind
+  vehicle: string
+  sensor: string
+  eventTs: number
+  json: string
+  /** EVENT only: appended once per id, whoever sends it and how often. */
+  id?: string
+  /**
+   * MERGE only: the status that follows from this update. Appended as a `sensorstatus` entry behind it when this update
+   * became the newest of its key and the status differs from the one in the state. So a status never follows from a late
+   * reading, and is never sent twice, however many writers there are.
+   */
+  statusJson?: string
+}
+
+export type Appended = { entries: number; late: number; duplicates: number }
+
+export interface LogWriter {
+  /**
+   * Appends atomically, in order. Rejects with `LogUnavailable` when the log can't be reached in time: the batch may then
+   * have been appended all the same, and appending it again is harmless.
+   */
+  append(drafts: readonly Draft[]): Promise<Appended>
+  /** Resolves when the log answers; rejects with `LogUnavailable`. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export type Snapshot = {
+  epoch: string
+  /** Everything up to this seq is in `state` and `recent`. 0: nothing was ever appended. */
+  head: number
+  /** The latest entry of each MERGE key, in order of seq. */
+  state: Entry[]
+  /** What the log still remembers of its sequence, in order, late ones included, up to `head`. */
+  recent: Entry[]
+  reason: 'start' | 'epoch' | 'gap'
+}
+
+/** Calls are made in order, one at a time, never after `close`. They must not throw. */
+export type LogListener = {
+  /** The first call, and again whenever continuity was lost: replace everything. */
+  onSnapshot(snapshot: Snapshot): void
+  /** Consecutive entries: the first has seq `head + 1`. */
+  onEntries(entries: readonly Entry[]): void
+  /** The reader lost (false) or regained (true) the log; what it delivered stays valid. */
+  onConnected?(isConnected: boolean): void
+}
+
+export interface LogFollower {
+  close(): Promise<void>
+}
+
+export interface LogReader {
+  /** Resolves once the first snapshot was delivered; keeps following, healing holes by itself, until closed. */
+  follow(listener: LogListener): Promise<LogFollower>
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export class LogUnavailable extends Error {
+  override readonly name = 'LogUnavailable'
+}
+
+/** The MERGE key of an entry. Tabs can't occur in ids. */
+export const mergeKey = (entry: { kind: UpdateKind; vehicle: string; sensor: string }): string =>
+  `${entry.kind}\t${entry.vehicle}\t${entry.sensor}`
