@@ -24,6 +24,7 @@ export default defineConfig({
     'vitest/no-disabled-tests': 'error',
     'vitest/no-focused-tests': 'error',
     'no-console': 'error',
+    'no-underscore-dangle': ['error', { allow: ['_reqs', '_service'] }],
   },
   overrides: [
     { files: ['packages/**', 'services/**', 'apps/**'], rules: restrict(driversBut(), ourServices) },

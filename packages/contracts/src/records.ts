@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** The Avro schemas of the two topics, as the producers write them. Bare binary, no registry framing. */
-const avroRecord = <const Fields extends Record<string, 'long' | 'int' | 'string'>>(name: string, fields: Fields) => ({
+const avroRecord = (name: string, fields: Record<string, 'long' | 'int' | 'string'>) => ({
   type: 'record' as const,
   name,
   fields: Object.entries(fields).map(([field, type]) => ({ name: field, type })),
