@@ -1,4 +1,4 @@
-import { defineConfig } from 'oxlint'
+import { defineConfig, type DummyRuleMap } from 'oxlint'
 
 const drivers = ['kafkajs', 'ioredis', 'hive-driver', 'thrift', '@duckdb/node-api', 'uWebSockets.js'] as const
 const services = ['kafka-ingest', 'stream-hub', 'query-api'] as const
@@ -7,8 +7,8 @@ const forbid = (...names: readonly string[]) =>
   names.map((name) => ({ group: [name, `${name}/**`], message: 'See CONTRIBUTING.md, boundaries.' }))
 /** The driver libraries, but for those that this one file adapts. */
 const driversBut = (...own: (typeof drivers)[number][]) => forbid(...drivers.filter((driver) => !own.includes(driver)))
-const restrict = (...patterns: ReturnType<typeof forbid>[]) => ({
-  'no-restricted-imports': ['error', { patterns: patterns.flat() }] as const,
+const restrict = (...patterns: ReturnType<typeof forbid>[]): DummyRuleMap => ({
+  'no-restricted-imports': ['error', { patterns: patterns.flat() }],
 })
 const ourServices = forbid(...services.map((service) => `@flasktoria/${service}`))
 
