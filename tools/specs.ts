@@ -20,9 +20,11 @@ for (const [name, document] of Object.entries(specs)) {
 
 const openapi = await new Validator().validate(structuredClone(specs['openapi.json']))
 if (!openapi.valid) complaints.push(`openapi.json is not valid OpenAPI 3.1: ${JSON.stringify(openapi.errors)}`)
+/** Spectral counts down: 0 is an error. */
+const isError = (severity: number) => severity === 0
 const diagnostics = await new Parser().validate(JSON.stringify(specs['asyncapi.json']))
 for (const { severity, message, path } of diagnostics)
-  if (Number(severity) === 0) complaints.push(`asyncapi.json is not valid AsyncAPI 3.0: ${path.join('.')}: ${message}`)
+  if (isError(severity)) complaints.push(`asyncapi.json is not valid AsyncAPI 3.0: ${path.join('.')}: ${message}`)
 
 for (const complaint of complaints) console.error(complaint)
 process.exitCode = complaints.length > 0 ? 1 : 0

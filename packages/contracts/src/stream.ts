@@ -86,6 +86,10 @@ export const snapshotSchema = z
     id: subscriptionIdSchema,
     cursor: cursorSchema,
     updates: z.array(updateSchema),
+    part: z
+      .int()
+      .nonnegative()
+      .meta({ description: 'Number of this frame in its snapshot; 0 replaces what was there.' }),
     more: z.boolean().meta({ description: 'More frames of the same snapshot follow.' }),
     reason: z.enum(['subscribed', 'epoch', 'cursor_unknown']).meta({
       description: 'Why: a new subscription; the log began anew; the cursor was not understood.',

@@ -3,4 +3,4 @@
  * fails until both are set anew. A change that an existing client could not read needs a new sub-protocol as well.
  */
 export const wireVersion = 2
-export const wireHash = 'ab048424ad0000a5'
+export const wireHash = '2f7b553920d480b6'
