@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import { ConfigError, readConfig } from './config.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'config-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const schema = z.object({ PORT: z.coerce.number().default(80), SECRET: z.string().optional() })
+const read = (environment: Record<string, string>) => readConfig(schema, environment, ['PORT', 'SECRET'])
+
+test('an empty environment gives the defaults', () => {
+  expect(read({})).toEqual({ PORT: 80 })
+  expect(read({ PORT: '' })).toEqual({ PORT: 80 })
+})
+
+test('a secret can come out of a file', () => {
+  const path = join(folder, 'secret')
+  writeFileSync(path, 'hunter2\n')
+  expect(read({ SECRET_FILE: path })).toMatchObject({ SECRET: 'hunter2' })
+})
+
+test('all mistakes come in one message, by name', () => {
+  expect(() => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })).toThrow(ConfigError)
+  expect(() => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })).toThrow(
+    /SECRET_FILE: there is no file[^]*PORT: /,
+  )
+})
