@@ -1,6 +1,7 @@
 import { defineConfig, type DummyRuleMap } from 'oxlint'
 
 const drivers = ['kafkajs', 'ioredis', 'hive-driver', 'thrift', '@duckdb/node-api', 'uWebSockets.js'] as const
+const serverPackages = ['live-log', 'warehouse', 'service-kit'] as const
 const services = ['kafka-ingest', 'stream-hub', 'query-api'] as const
 
 const forbid = (...names: readonly string[]) =>
@@ -10,6 +11,7 @@ const driversBut = (...own: (typeof drivers)[number][]) => forbid(...drivers.fil
 const restrict = (...patterns: ReturnType<typeof forbid>[]): DummyRuleMap => ({
   'no-restricted-imports': ['error', { patterns: patterns.flat() }],
 })
+const serverSide = forbid('node:*', 'hono', ...serverPackages.map((name) => `@flasktoria/${name}`))
 const ourServices = forbid(...services.map((service) => `@flasktoria/${service}`))
 
 export default defineConfig({
@@ -32,8 +34,8 @@ export default defineConfig({
   overrides: [
     { files: ['packages/**', 'services/**', 'apps/**'], rules: restrict(driversBut(), ourServices) },
     {
-      files: ['packages/contracts/**', 'packages/client/**'],
-      rules: restrict(driversBut(), ourServices, forbid('node:*')),
+      files: ['packages/contracts/**', 'packages/client/**', 'apps/**'],
+      rules: restrict(driversBut(), ourServices, serverSide),
     },
     { files: ['packages/live-log/src/redis.ts'], rules: restrict(driversBut('ioredis'), ourServices) },
     {
@@ -46,7 +48,11 @@ export default defineConfig({
     },
     { files: ['services/kafka-ingest/src/source-kafka.ts'], rules: restrict(driversBut('kafkajs'), ourServices) },
     { files: ['services/stream-hub/src/socket-uws.ts'], rules: restrict(driversBut('uWebSockets.js'), ourServices) },
-    { files: ['apps/console/**'], rules: { 'import/no-unassigned-import': 'off' } },
+    {
+      files: ['packages/**', 'services/**'],
+      excludeFiles: ['**/main.ts', '**/*.test.ts', '**/*.conformance.ts', 'packages/service-kit/src/lifecycle.ts'],
+      rules: { 'node/no-process-env': 'error', 'unicorn/no-process-exit': 'error' },
+    },
     { files: ['tools/**', 'packages/service-kit/src/lifecycle.ts'], rules: { 'no-console': 'off' } },
     { files: ['**/*.test.ts', '**/*.conformance.ts'], rules: { 'no-restricted-imports': 'off' } },
   ],
