@@ -1,0 +1,139 @@
+import { identifierPattern } from '@flasktoria/contracts/identifiers'
+import { positionSensor } from '@flasktoria/contracts/records'
+import type { AnomalyFields, SensorFields } from './decode.ts'
+
+/** A sensor's reading: a number, or a word such as a gear. */
+export type Reading = {
+  kind: 'reading'
+  vehicle: string
+  sensor: string
+  ts: number
+  /** Null: a word. */
+  value: number | null
+  /** What stood behind the label, as it came. */
+  text: string
+}
+export type Fix = { kind: 'fix'; vehicle: string; ts: number; lat: number; long: number; text: string }
+export type Anomaly = {
+  kind: 'anomaly'
+  vehicle: string
+  sensor: string
+  ts: number
+  anomalyId: number
+  detectionTime: string
+  confirmationTime: string
+  rootCause: string
+  recommendation: string
+}
+export type Fact = Reading | Fix | Anomaly
+
+export type Refusal =
+  | 'bad_time'
+  | 'too_old'
+  | 'in_future'
+  | 'bad_vehicle_id'
+  | 'bad_sensor_id'
+  | 'no_label'
+  | 'bad_value'
+  | 'not_finite'
+  | 'out_of_range'
+  | 'bad_position'
+  | 'no_fix'
+  | 'bad_text'
+
+export type Validated<T extends Fact> = { ok: true; fact: T } | { ok: false; reason: Refusal }
+
+/** Times outside of it are refused, epoch ms. */
+export type TimeWindow = { from: number; to: number }
+
+/** No sensor of a vehicle shows more; what does, is a decoding error. */
+const maxMagnitude = 1e9
+const maxValueLength = 64
+const maxTextLength = 4_096
+
+const numberPattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
+const notFinitePattern = /^[+-]?(?:nan|inf|infinity)$/i
+const wordPattern = /^\p{L}[\p{L}\p{M}\p{N}\p{Zs}_./()+-]*$/u
+const positionPattern = /^\[\s*([^\s,[\]]+)\s*,\s*([^\s,[\]]+)\s*\]$/
+
+const refuse = (reason: Refusal): { ok: false; reason: Refusal } => ({ ok: false, reason })
+
+/** `ts` is undefined where the text of an old producer was no time. */
+export function validateSensor(
+  record: Omit<SensorFields, 'timestamp'>,
+  ts: number | undefined,
+  window: TimeWindow,
+): Validated<Reading | Fix> {
+  const { sensor, uuid: vehicle, value: labelled } = record
+  if (ts === undefined) return refuse('bad_time')
+  const reason = timeRefusal(ts, window)
+  if (reason) return refuse(reason)
+  if (!isId(vehicle)) return refuse('bad_vehicle_id')
+  if (!isId(sensor)) return refuse('bad_sensor_id')
+  const colon = labelled.indexOf(': ')
+  if (colon < 0) return refuse('no_label')
+  const text = labelled.slice(colon + 2).trim()
+  if (text.length > maxValueLength) return refuse('bad_value')
+  return sensor === positionSensor ? fixOf(vehicle, ts, text) : readingOf(vehicle, sensor, ts, text)
+}
+
+/** Ids outside the catalogue pass: an anomaly that nobody described is still one. */
+export function validateAnomaly(record: AnomalyFields, window: TimeWindow): Validated<Anomaly> {
+  const reason = timeRefusal(record.timestamp, window)
+  if (reason) return refuse(reason)
+  if (!isId(record.uuid)) return refuse('bad_vehicle_id')
+  if (record.sensor !== '' && !isId(record.sensor)) return refuse('bad_sensor_id')
+  const { detection_time: detectionTime, confirmation_time: confirmationTime, rootCause, recommendation } = record
+  for (const text of [detectionTime, confirmationTime, rootCause, recommendation])
+    if (text.length > maxTextLength || text.includes('\ufffd')) return refuse('bad_text')
+  const { uuid: vehicle, sensor, timestamp: ts, anomaly_id: anomalyId } = record
+  return {
+    ok: true,
+    fact: {
+      kind: 'anomaly',
+      vehicle,
+      sensor,
+      ts,
+      anomalyId,
+      detectionTime,
+      confirmationTime,
+      rootCause,
+      recommendation,
+    },
+  }
+}
+
+function timeRefusal(ts: number, { from, to }: TimeWindow): Refusal | undefined {
+  if (ts < from) return 'too_old'
+  if (ts > to) return 'in_future'
+  return undefined
+}
+
+/** A replacement character stands for bytes that were no UTF-8: such an id names nobody. */
+const isId = (id: string) => identifierPattern.test(id) && !id.includes('\ufffd')
+
+function fixOf(vehicle: string, ts: number, text: string): Validated<Fix> {
+  const parts = positionPattern.exec(text)
+  if (!parts) return refuse('bad_position')
+  const [, latText = '', longText = ''] = parts
+  if (notFinitePattern.test(latText) || notFinitePattern.test(longText)) return refuse('not_finite')
+  if (!numberPattern.test(latText) || !numberPattern.test(longText)) return refuse('bad_position')
+  const lat = Number(latText)
+  const long = Number(longText)
+  if (Math.abs(lat) > 90 || Math.abs(long) > 180) return refuse('out_of_range')
+  // What a receiver says that has no satellites yet.
+  if (lat === 0 && long === 0) return refuse('no_fix')
+  return { ok: true, fact: { kind: 'fix', vehicle, ts, lat, long, text } }
+}
+
+function readingOf(vehicle: string, sensor: string, ts: number, text: string): Validated<Reading> {
+  if (numberPattern.test(text)) {
+    const value = Number(text)
+    if (!Number.isFinite(value)) return refuse('not_finite')
+    if (Math.abs(value) > maxMagnitude) return refuse('out_of_range')
+    return { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value, text } }
+  }
+  if (notFinitePattern.test(text)) return refuse('not_finite')
+  if (!wordPattern.test(text)) return refuse('bad_value')
+  return { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value: null, text } }
+}
