@@ -8,14 +8,13 @@ import {
 } from '@flasktoria/contracts/records'
 import avro from 'avsc'
 
-const writer = <T>(schema: typeof sensorAvro) => {
-  const type = avro.Type.forSchema(schema)
-  return (record: T): Buffer => type.toBuffer(record)
-}
+const sensor = avro.Type.forSchema(sensorAvro)
+const sensorV5 = avro.Type.forSchema(sensorV5Avro)
+const anomaly = avro.Type.forSchema(anomalyAvro)
 
 /** The bytes as the producers write them. @throws on a record that its schema does not know */
 export const encodeRecord = {
-  sensor: writer<SensorRecord>(sensorAvro),
-  'sensor-v5': writer<SensorV5Record>(sensorV5Avro),
-  anomaly: writer<AnomalyRecord>(anomalyAvro),
+  sensor: (record: SensorRecord): Buffer => sensor.toBuffer(record),
+  'sensor-v5': (record: SensorV5Record): Buffer => sensorV5.toBuffer(record),
+  anomaly: (record: AnomalyRecord): Buffer => anomaly.toBuffer(record),
 }

@@ -25,14 +25,9 @@ export function createInterpreter({ earliestTs, maxAheadMs, textTimeZone }: Inte
     const decoded = decode(raw.form, raw.value)
     if (!decoded.ok) return decoded
     const window = { from: earliestTs, to: now + maxAheadMs }
-    switch (decoded.form) {
-      case 'sensor':
-        return validateSensor(decoded.record, decoded.record.timestamp, window)
-      case 'sensor-v5':
-        return validateSensor(decoded.record, parseTime(decoded.record.timestamp), window)
-      case 'anomaly':
-        return validateAnomaly(decoded.record, window)
-    }
+    if (decoded.form === 'anomaly') return validateAnomaly(decoded.record, window)
+    const { timestamp } = decoded.record
+    return validateSensor(decoded.record, typeof timestamp === 'string' ? parseTime(timestamp) : timestamp, window)
   }
 }
 export type Interpreter = ReturnType<typeof createInterpreter>
