@@ -11,8 +11,16 @@ const requirement = `pyspark==${version} --hash=sha256:ea27adc39ddac9413b8951e45
 
 /** Cluster managers, machine learning and the streaming state store: not needed for SQL over local files. */
 const unneeded = [
-  ...['algebra_*', 'breeze*', 'cats-kernel_*', 'kubernetes-*', 'mesos-*', 'rocksdbjni-*', 'spire*'],
-  ...['spark-kubernetes_*', 'spark-mesos_*', 'spark-mllib_*'],
+  'algebra_*',
+  'breeze*',
+  'cats-kernel_*',
+  'kubernetes-*',
+  'mesos-*',
+  'rocksdbjni-*',
+  'spark-kubernetes_*',
+  'spark-mesos_*',
+  'spark-mllib_*',
+  'spire*',
 ]
 
 /** The folder with the jars of the Spark Thrift Server, out of the PyPI source package, which is never built or installed. */
@@ -52,10 +60,19 @@ logger.metastore.level = error
 
 /** The parts of the JDK that Spark reaches into. */
 const opened = [
-  ...['lang', 'lang.invoke', 'lang.reflect', 'io', 'net', 'nio', 'util', 'util.concurrent'].map(
-    (name) => `java.${name}`,
-  ),
-  ...['java.util.concurrent.atomic', 'jdk.internal.ref', 'sun.nio.ch', 'sun.nio.cs', 'sun.security.action'],
+  'java.lang',
+  'java.lang.invoke',
+  'java.lang.reflect',
+  'java.io',
+  'java.net',
+  'java.nio',
+  'java.util',
+  'java.util.concurrent',
+  'java.util.concurrent.atomic',
+  'jdk.internal.ref',
+  'sun.nio.ch',
+  'sun.nio.cs',
+  'sun.security.action',
   'sun.util.calendar',
 ].map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`)
 
