@@ -1,0 +1,90 @@
+import {
+  anomalyCatalogueSchema,
+  defaultAnomalies,
+  defaultSensors,
+  sensorCatalogueSchema,
+  vehicleNamesSchema,
+} from '@flasktoria/contracts/catalogue'
+import { logLevels } from '@flasktoria/service-kit/logger'
+import { tableProfileOptionSchema } from '@flasktoria/warehouse/table-profile'
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+
+/** The content of a JSON file that a schema checks; what it holds without one. */
+const jsonFile = <Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>, description: string) =>
+  z
+    .string()
+    .optional()
+    .transform((path, context): z.output<Schema> => {
+      if (path === undefined) return fallback
+      try {
+        return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
+      } catch (error) {
+        const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error)
+        context.addIssue({ code: 'custom', message: `${path}: ${reason}` })
+        return z.NEVER
+      }
+    })
+    .meta({ description })
+
+const count = (fallback: number, description: string, max = Number.MAX_SAFE_INTEGER) =>
+  z.coerce.number().int().min(1).max(max).default(fallback).meta({ description })
+
+const options = z.object({
+  HOST: z.string().default('127.0.0.1').meta({ description: 'Address to listen on.' }),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8_081).meta({ description: 'Port to listen on; 0: any.' }),
+  LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .meta({ description: 'Redis with the live log; absent: a log in memory, which only its own process can fill.' }),
+  SENSORS_FILE: jsonFile(sensorCatalogueSchema, defaultSensors, 'Sensor catalogue (JSON); absent: the built-in one.'),
+  ANOMALIES_FILE: jsonFile(
+    anomalyCatalogueSchema,
+    defaultAnomalies,
+    'Anomaly catalogue (JSON); absent: the built-in one.',
+  ),
+  VEHICLES_FILE: jsonFile(vehicleNamesSchema, {}, "Vehicle ids and their drivers' names (JSON object)."),
+  WINDOW_MS: count(600_000, 'How long the recent window remembers a reading after it arrived.'),
+  WINDOW_MAX_READINGS: count(1_000_000, 'Most readings in the recent window; each takes 28 bytes.', 100_000_000),
+  WINDOW_MAX_ANOMALIES: count(10_000, 'Most anomalies in the recent window.'),
+  MAX_ROWS: count(500_000, 'Most rows of one answer; a question with more is refused with 400.'),
+  MAX_SENSOR_IDS: count(200, 'Most sensors of one question.'),
+  MAX_BODY_BYTES: count(1_048_576, 'Largest request body; a larger one is refused with 413.'),
+  MAX_HISTORY_REQUESTS: count(
+    64,
+    'Most requests that ask the warehouse at once; the next one gets 503 with Retry-After.',
+  ),
+  QUERY_DEADLINE_MS: count(
+    30_000,
+    'Longest that a question to the warehouse may take, from the request to the last row.',
+  ),
+})
+
+const warehouses = z.discriminatedUnion('WAREHOUSE', [
+  z.object({ WAREHOUSE: z.literal('none') }),
+  z.object({
+    WAREHOUSE: z.literal('duckdb'),
+    HISTORY_DIR: z.string().meta({ description: 'Folder with the Parquet files of the history.' }),
+  }),
+  z.object({
+    WAREHOUSE: z.literal('hs2'),
+    HS2_URL: z
+      .string()
+      .meta({ description: 'HiveServer2: hive2://[user:pass@]host:port[,host:port]/[database]?auth=…' }),
+    TABLE_PROFILE: tableProfileOptionSchema,
+  }),
+])
+
+/** WAREHOUSE: where the history is: `none`, `duckdb` (HISTORY_DIR) or `hs2` (HS2_URL, TABLE_PROFILE). */
+export const configSchema = z.preprocess(
+  (environment: object) => ({ WAREHOUSE: 'none', ...environment }),
+  z.intersection(options, warehouses),
+)
+export type Config = z.output<typeof configSchema>
+
+/** Every variable that the service reads. */
+export const optionNames = [
+  ...Object.keys(options.shape),
+  ...new Set(warehouses.options.flatMap(({ shape }) => Object.keys(shape))),
+]

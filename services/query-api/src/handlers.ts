@@ -1,0 +1,121 @@
+import type { AnomalyFacts } from '@flasktoria/contracts/anomaly-listing'
+import type { AnomalyCatalogue, SensorCatalogue, VehicleNames } from '@flasktoria/contracts/catalogue'
+import type { Mutes } from '@flasktoria/live-log/mutes'
+import type { Period } from '@flasktoria/warehouse/queries'
+import { listAnomalies, mergeAnomalies } from './anomalies.ts'
+import { browserOrigin, clientOf } from './browser.ts'
+import { costIndex, efficiencyIndex, movingAboveKmh, periodStarts } from './cost.ts'
+import { HistoryGate } from './history-gate.ts'
+import type { History } from './history.ts'
+import { describeSensors, detailsOf, mapOf, socketUrl, speedSensor } from './live-answers.ts'
+import type { Handlers } from './operation-routes.ts'
+import { readPeriod, readSensorIds } from './period.ts'
+import { tooManyRows } from './problem.ts'
+import type { RecentWindow } from './recent-window.ts'
+import { mergeSeries, type Series } from './series.ts'
+import { seriesBody } from './series-json.ts'
+
+export type HandlerDependencies = {
+  window: RecentWindow
+  /** How long a reading stays in the window after it arrived. */
+  windowMs: number
+  /** Absent: there is no warehouse, and the window is all the history there is. */
+  history: History | undefined
+  mutes: Mutes
+  catalogues: { sensors: SensorCatalogue; anomalies: AnomalyCatalogue; names: VehicleNames }
+  limits: { sensorIds: number; rows: number; historyRequests: number }
+  now: () => number
+  newClientId: () => string
+}
+
+/** The operations of the contract. An answer about the past is the history, and what the window knows beyond it. */
+export function createHandlers(dependencies: HandlerDependencies): Handlers {
+  const { window, history, mutes, catalogues, limits, now, newClientId } = dependencies
+  const anomalyCatalogue = new Map(catalogues.anomalies.map((anomaly) => [anomaly.id, anomaly]))
+  const described = { names: catalogues.names, sensors: describeSensors(catalogues.sensors) }
+  const gate = new HistoryGate(limits.historyRequests)
+
+  const recentSeries = (vehicle: string, sensors: readonly string[], period: Period) =>
+    new Map(sensors.map((sensor) => [sensor, window.readings(vehicle, sensor, period)]))
+
+  async function seriesOf(vehicle: string, sensors: readonly string[], period: Period, signal: AbortSignal) {
+    const past = await history?.readings({ vehicle, sensors, ...period }, signal)
+    const recent = recentSeries(vehicle, sensors, period)
+    return past ? new Map(sensors.map((sensor) => [sensor, union(past.get(sensor), recent.get(sensor)!)])) : recent
+  }
+
+  async function anomaliesOf(period: Period, signal: AbortSignal, vehicle?: string): Promise<AnomalyFacts[]> {
+    const past = await history?.anomalies({ ...period, vehicle }, signal)
+    const recent = window.anomalies(period).filter((anomaly) => vehicle === undefined || anomaly.vehicle === vehicle)
+    return mergeAnomalies(past ?? [], recent)
+  }
+
+  const askHistory = <T>(client: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> =>
+    history ? gate.run(client, ask) : ask(client)
+
+  return {
+    getMap: (_, c) => ({
+      vehicles: mapOf(window, catalogues.names),
+      updateWebSocket: socketUrl(browserOrigin(c), clientOf(c, newClientId)),
+    }),
+
+    getVehicle: ({ parameters }) => detailsOf(window, parameters.vehicle_id, now(), described),
+
+    getSensordata: async ({ parameters }, c) => {
+      const period = readPeriod(parameters, now())
+      const sensors = readSensorIds(parameters.sensor_ids, limits.sensorIds)
+      const series = await askHistory(c.req.raw.signal, (signal) =>
+        seriesOf(parameters.vehicle_id, sensors, period, signal),
+      )
+      if (rowsOf(series) > limits.rows) throw tooManyRows()
+      return c.body(seriesBody(series), 200, { 'Content-Type': 'application/json' })
+    },
+
+    getAnomalies: async ({ parameters }, c) => {
+      const period = readPeriod(parameters, now())
+      const anomalies = await askHistory(c.req.raw.signal, (signal) => anomaliesOf(period, signal))
+      if (anomalies.length > limits.rows) throw tooManyRows()
+      return listAnomalies(anomalies, anomalyCatalogue)
+    },
+
+    getCost: async ({ parameters: { vehicle_id: vehicle } }, c) => {
+      const to = now()
+      const from = periodStarts(to)
+      // A month of readings is summed up where it lies, and only what the window may know better is read one by one.
+      const recentFrom = history ? to - dependencies.windowMs : from.month
+      const [anomalies, older, recent] = await askHistory(c.req.raw.signal, (signal) =>
+        Promise.all([
+          anomaliesOf({ from: from.month, to }, signal, vehicle),
+          history?.speedUse(
+            { vehicle, from, to: recentFrom - 1, sensor: speedSensor, movingAbove: movingAboveKmh },
+            signal,
+          ),
+          seriesOf(vehicle, [speedSensor], { from: recentFrom, to }, signal),
+        ]),
+      )
+      return {
+        cost_index: costIndex(anomalies, anomalyCatalogue, to),
+        efficiency_index: efficiencyIndex(older, recent.get(speedSensor)!, to),
+      }
+    },
+
+    controlSocket: async ({ parameters, body }, c) => {
+      const client = clientOf(c, newClientId, parameters.client)
+      const taken = await mutes.change(
+        client,
+        body.map(({ action, update_type, vehicle_id, sensor_id }) => ({
+          kind: update_type,
+          vehicle: vehicle_id,
+          sensor: sensor_id,
+          isMuted: action === 'stop',
+        })),
+      )
+      return taken.map((success) => ({ success }))
+    },
+  }
+}
+
+const union = (past: Series | undefined, recent: Series): Series => (past ? mergeSeries(past, recent) : recent)
+
+const rowsOf = (series: ReadonlyMap<string, Series>): number =>
+  series.values().reduce((sum, { length }) => sum + length, 0)
