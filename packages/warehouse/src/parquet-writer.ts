@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { dayDirectory, fileName, type HistoryFile, type HistoryTable } from './history-layout.ts'
+import { openParquetEncoder, type ParquetRow } from './warehouse-duckdb.ts'
+
+export type { ParquetRow }
+
+/** Beside the tables, so that a rename stays inside the file system and no engine ever looks there. */
+const workshop = '.incoming'
+const leftoverAgeMs = 3_600_000
+
+/**
+ * Puts Parquet files into the layout. Each appears whole or not at all, and is on the disk, name and content, when the call
+ * resolves. One call at a time.
+ */
+export async function openParquetWriter(options: { directory: string; memoryLimitMb?: number }) {
+  const directory = resolve(options.directory)
+  await mkdir(join(directory, workshop), { recursive: true })
+  await removeLeftovers(join(directory, workshop))
+  const encoder = await openParquetEncoder({ threads: 1, ...options, directory })
+
+  const publish = async (
+    table: HistoryTable,
+    day: number,
+    file: HistoryFile,
+    make: (path: string) => Promise<void>,
+  ) => {
+    const folder = join(directory, table.directory, dayDirectory(day))
+    const draft = join(directory, workshop, `${randomUUID()}.parquet`)
+    try {
+      await make(draft)
+      await syncToDisk(draft)
+      const made = await mkdir(folder, { recursive: true })
+      await rename(draft, join(folder, fileName(file)))
+      await syncToDisk(folder)
+      if (made !== undefined) await syncAncestors(folder, dirname(made))
+    } catch (error) {
+      await rm(draft, { force: true })
+      throw error
+    }
+  }
+
+  return {
+    write: (table: HistoryTable, day: number, file: HistoryFile, rows: readonly ParquetRow[]): Promise<void> =>
+      publish(table, day, file, (path) => encoder.encode(table, rows, path)),
+
+    /** Makes neighbours of one stream into one file. Both may be seen for a moment; names tell the old ones. */
+    async merge(table: HistoryTable, day: number, files: readonly HistoryFile[]): Promise<HistoryFile> {
+      const folder = join(directory, table.directory, dayDirectory(day))
+      const paths = files.map((file) => join(folder, fileName(file)))
+      const merged: HistoryFile = {
+        stream: files[0]!.stream,
+        first: Math.min(...files.map(({ first }) => first)),
+        last: Math.max(...files.map(({ last }) => last)),
+      }
+      await publish(table, day, merged, (path) => encoder.merge(table, paths, path))
+      await Promise.all(paths.map((path) => rm(path, { force: true })))
+      return merged
+    },
+
+    async remove(table: HistoryTable, day: number, name: string): Promise<void> {
+      await rm(join(directory, table.directory, dayDirectory(day), name), { force: true })
+    },
+
+    close: encoder.close,
+  }
+}
+export type ParquetWriter = Awaited<ReturnType<typeof openParquetWriter>>
+
+async function syncToDisk(path: string): Promise<void> {
+  await using file = await open(path, 'r')
+  await file.sync()
+}
+
+/** The folders above one, up to and including another: their entries are content too. */
+async function syncAncestors(folder: string, last: string): Promise<void> {
+  for (let path = dirname(folder); ; path = dirname(path)) {
+    await syncToDisk(path)
+    if (path === last || path === dirname(path)) return
+  }
+}
+
+/** What a killed process had not finished. Younger files may belong to another writer that is at work. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name)
+    const facts = await stat(path).catch(() => undefined)
+    if (facts && Date.now() - facts.mtimeMs > leftoverAgeMs) await rm(path, { force: true })
+  }
+}

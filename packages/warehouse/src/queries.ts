@@ -1,0 +1,225 @@
+import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
+import type { Dialect } from './dialect.ts'
+import { dayOf } from './history-layout.ts'
+import { tableName, type TableFacts, type TableProfile } from './table-profile.ts'
+import type { Cell, ColumnBatch } from './warehouse.ts'
+
+/** Epoch milliseconds; both ends belong to it. */
+export type Period = { from: number; to: number }
+
+export type ReadingsQuestion = Period & {
+  vehicle: string
+  /** At least one. */
+  sensors: readonly string[]
+  limit: number
+}
+export type Reading = { sensor: string; timestamp: number; value: number }
+
+export type AnomaliesQuestion = Period & { vehicle?: string | undefined; limit: number }
+export type StoredAnomaly = {
+  vehicle: string
+  timestamp: number
+  anomalyId: number
+  detectionTime: string
+  confirmationTime: string
+  rootCause: string
+  recommendation: string
+}
+
+export const costPeriods = ['day', 'week', 'month'] as const
+export type CostPeriod = (typeof costPeriods)[number]
+/** The periods end together, at `to`, and begin at their own times. */
+export type CostQuestion = { vehicle: string; from: Record<CostPeriod, number>; to: number }
+export type AnomalyCounts = { anomalyId: number } & Record<CostPeriod, number>
+export type SpeedUse = Record<CostPeriod, { readings: number; moving: number; mean: number; meanMoving: number }>
+
+/** Everything is compared as a number: as text, times of different lengths would stand in the wrong order. */
+const timestampOf = (dialect: Dialect, { timestamp: { column, type } }: TableFacts): string =>
+  type === 'bigint' ? dialect.identifier(column) : dialect.tryCast(dialect.identifier(column), 'bigint')
+
+/** The value as a DOUBLE, and NULL where it is no finite number. */
+function numberOf(dialect: Dialect, { value: { column, form } }: TableProfile['sensor']): string {
+  const value = dialect.identifier(column)
+  const number =
+    form === 'number'
+      ? value
+      : `CASE WHEN instr(${value}, ': ') > 0 THEN ${dialect.tryCast(`substr(${value}, instr(${value}, ': ') + 2)`, 'double')} END`
+  return `CASE WHEN ${number} BETWEEN -1e308 AND 1e308 THEN ${number} END`
+}
+
+/**
+ * Ranges of `<shard>_<timestamp…>` keys that hold a period. Keys are ordered as text, so each length of a timestamp has a
+ * range of its own.
+ */
+function keyRanges(shard: number, { from, to }: Period): [atLeast: string, below: string][] {
+  const ranges: [string, string][] = []
+  let start = Math.max(0, from)
+  while (start <= to) {
+    const next = Math.min(to + 1, 10 ** String(start).length)
+    // Behind the last number of a length stands what a colon begins: it follows the digits in every encoding.
+    const below = String(next).length === String(start).length ? next : ':'
+    ranges.push([`${shard}_${start}`, `${shard}_${below}`])
+    start = next
+  }
+  return ranges
+}
+
+/** The rows of a period, as the FROM clause of a question: each part is bounded where the engine can look things up. */
+function rowsOf(dialect: Dialect, profile: TableProfile, table: TableFacts, where: readonly string[], period: Period) {
+  const { integer, identifier, text } = dialect
+  const conditions = [
+    ...where,
+    `${timestampOf(dialect, table)} BETWEEN ${integer(period.from)} AND ${integer(period.to)}`,
+  ]
+  if (table.day !== undefined)
+    conditions.push(`${identifier(table.day)} BETWEEN ${dayOf(period.from)} AND ${dayOf(period.to)}`)
+  const select = (more: readonly string[]) =>
+    `SELECT * FROM ${tableName(dialect, profile, table)} WHERE ${[...more, ...conditions].join(' AND ')}`
+  if (table.rowKey === undefined) return `(${select([])}) t`
+  const { column, shards } = table.rowKey
+  const key = identifier(column)
+  const parts = Array.from({ length: shards }, (_, shard) => keyRanges(shard, period))
+    .flat()
+    .map(([atLeast, below]) => select([`${key} >= ${text(atLeast)}`, `${key} < ${text(below)}`]))
+  return `(${parts.length === 0 ? select(['1 = 0']) : parts.join(' UNION ALL ')}) t`
+}
+
+const equals = (dialect: Dialect, column: string, value: string) =>
+  `${dialect.identifier(column)} = ${dialect.text(value)}`
+
+/** Readings of some sensors of one vehicle, newest first; `readReadings` reads the answer. */
+export function readingsSql(dialect: Dialect, profile: TableProfile, question: ReadingsQuestion): string {
+  const { sensor: table } = profile
+  if (question.sensors.length === 0) throw new RangeError('a question without sensors')
+  const sensors = question.sensors.map(dialect.text).join(', ')
+  const where = [
+    equals(dialect, table.vehicle, question.vehicle),
+    `${dialect.identifier(table.sensor)} IN (${sensors})`,
+  ]
+  // Words and positions have no number: they must not count against the limit.
+  if (table.value.form === 'number') where.push(`${dialect.identifier(table.value.column)} IS NOT NULL`)
+  const columns = [
+    `${dialect.identifier(table.sensor)} AS r_sensor`,
+    `${timestampOf(dialect, table)} AS r_ts`,
+    `${dialect.identifier(table.value.column)} AS r_value`,
+  ]
+  return (
+    `SELECT ${columns.join(', ')} FROM ${rowsOf(dialect, profile, table, where, question)} ` +
+    `ORDER BY r_ts DESC NULLS LAST, r_sensor ASC NULLS LAST, r_value ASC NULLS LAST LIMIT ${dialect.integer(question.limit)}`
+  )
+}
+
+const numberCell = (cell: Cell | undefined): number => (cell === null || cell === undefined ? Number.NaN : Number(cell))
+const textCell = (cell: Cell | undefined): string => (cell === null || cell === undefined ? '' : String(cell))
+
+/** The numeric readings of an answer, in its order. */
+export function* readReadings(profile: TableProfile, { rowCount, values }: ColumnBatch): Generator<Reading> {
+  const [sensors, timestamps, cells] = values
+  const isLabelled = profile.sensor.value.form === 'labelled'
+  for (let row = 0; row < rowCount; row++) {
+    const cell = cells?.[row]
+    const value = isLabelled ? decimalNumber(textAfterLabel(textCell(cell)) ?? '') : numberCell(cell)
+    if (value === undefined || !Number.isFinite(value)) continue
+    yield { sensor: textCell(sensors?.[row]), timestamp: numberCell(timestamps?.[row]), value }
+  }
+}
+
+/** Anomalies of the fleet, or of one vehicle, newest first; `readAnomalies` reads the answer. */
+export function anomaliesSql(dialect: Dialect, profile: TableProfile, question: AnomaliesQuestion): string {
+  const { anomaly: table } = profile
+  const { identifier } = dialect
+  const where = question.vehicle === undefined ? [] : [equals(dialect, table.vehicle, question.vehicle)]
+  const column = (name: string | undefined) => (name === undefined ? "''" : identifier(name))
+  const columns = [
+    `${identifier(table.vehicle)} AS a_vehicle`,
+    `${timestampOf(dialect, table)} AS a_ts`,
+    `${identifier(table.anomalyId)} AS a_id`,
+    `${identifier(table.detectionTime)} AS a_detected`,
+    `${identifier(table.confirmationTime)} AS a_confirmed`,
+    `${column(table.rootCause)} AS a_cause`,
+    `${column(table.recommendation)} AS a_advice`,
+  ]
+  const order = ['a_vehicle', 'a_id', 'a_detected', 'a_confirmed', 'a_cause', 'a_advice']
+  return (
+    `SELECT ${columns.join(', ')} FROM ${rowsOf(dialect, profile, table, where, question)} ` +
+    `ORDER BY a_ts DESC NULLS LAST, ${order.map((name) => `${name} ASC NULLS LAST`).join(', ')} ` +
+    `LIMIT ${dialect.integer(question.limit)}`
+  )
+}
+
+export function* readAnomalies({ rowCount, values }: ColumnBatch): Generator<StoredAnomaly> {
+  const [vehicles, timestamps, ids, detected, confirmed, causes, advice] = values
+  for (let row = 0; row < rowCount; row++)
+    yield {
+      vehicle: textCell(vehicles?.[row]),
+      timestamp: numberCell(timestamps?.[row]),
+      anomalyId: numberCell(ids?.[row]),
+      detectionTime: textCell(detected?.[row]),
+      confirmationTime: textCell(confirmed?.[row]),
+      rootCause: textCell(causes?.[row]),
+      recommendation: textCell(advice?.[row]),
+    }
+}
+
+const longest = ({ from, to }: CostQuestion): Period => ({ from: Math.min(...costPeriods.map((p) => from[p])), to })
+
+/** How often each anomaly befell a vehicle, per period; `readAnomalyCounts` reads the answer. */
+export function anomalyCountsSql(dialect: Dialect, profile: TableProfile, question: CostQuestion): string {
+  const { anomaly: table } = profile
+  const ts = timestampOf(dialect, table)
+  const id = dialect.identifier(table.anomalyId)
+  const counts = costPeriods.map(
+    (period) => `COUNT(CASE WHEN ${ts} >= ${dialect.integer(question.from[period])} THEN 1 END) AS c_${period}`,
+  )
+  const where = [equals(dialect, table.vehicle, question.vehicle), `${id} IS NOT NULL`]
+  return (
+    `SELECT ${id} AS c_id, ${counts.join(', ')} FROM ${rowsOf(dialect, profile, table, where, longest(question))} ` +
+    `GROUP BY ${id} ORDER BY c_id`
+  )
+}
+
+export function* readAnomalyCounts({ rowCount, values }: ColumnBatch): Generator<AnomalyCounts> {
+  const [ids, day, week, month] = values
+  for (let row = 0; row < rowCount; row++)
+    yield {
+      anomalyId: numberCell(ids?.[row]),
+      day: numberCell(day?.[row]),
+      week: numberCell(week?.[row]),
+      month: numberCell(month?.[row]),
+    }
+}
+
+/** Readings of a speed sensor per period, all of them and those above `movingAbove`; `readSpeedUse` reads the answer. */
+export function speedUseSql(
+  dialect: Dialect,
+  profile: TableProfile,
+  question: CostQuestion & { sensor: string; movingAbove: number },
+): string {
+  const { sensor: table } = profile
+  const where = [equals(dialect, table.vehicle, question.vehicle), equals(dialect, table.sensor, question.sensor)]
+  const rows = rowsOf(dialect, profile, table, where, longest(question))
+  const speeds = `(SELECT ${timestampOf(dialect, table)} AS s_ts, ${numberOf(dialect, table)} AS s_value FROM ${rows}) s`
+  const columns = costPeriods.flatMap((period) => {
+    const inside = `s_ts >= ${dialect.integer(question.from[period])}`
+    const isMoving = `${inside} AND s_value > ${dialect.integer(question.movingAbove)}`
+    return [
+      `COUNT(CASE WHEN ${inside} THEN s_value END) AS ${period}_readings`,
+      `COUNT(CASE WHEN ${isMoving} THEN s_value END) AS ${period}_moving`,
+      `AVG(CASE WHEN ${inside} THEN s_value END) AS ${period}_mean`,
+      `AVG(CASE WHEN ${isMoving} THEN s_value END) AS ${period}_mean_moving`,
+    ]
+  })
+  return `SELECT ${columns.join(', ')} FROM ${speeds}`
+}
+
+/** Means of no readings are 0. */
+export function readSpeedUse({ values }: ColumnBatch): SpeedUse {
+  const use = (index: number) => {
+    const [readings, moving, mean, meanMoving] = [0, 1, 2, 3].map((offset) => {
+      const cell = values[index * 4 + offset]?.[0]
+      return Number(cell ?? 0)
+    })
+    return { readings: readings!, moving: moving!, mean: mean!, meanMoving: meanMoving! }
+  }
+  return { day: use(0), week: use(1), month: use(2) }
+}
