@@ -1,0 +1,108 @@
+import { LogUnavailable, type Draft, type LogWriter } from '@flasktoria/live-log/log'
+import type { Logger } from '@flasktoria/service-kit/logger'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { IngestMetrics } from './ingest-metrics.ts'
+import type { Interpreter } from './interpret.ts'
+import type { RawRecord, RecordConsumer } from './record-source.ts'
+import type { Refusals } from './refusals.ts'
+import type { createTransform } from './transform.ts'
+
+/** One append, so that it stays far below what Redis does in a millisecond. */
+const maxDraftsPerAppend = 500
+const firstBackoffMs = 50
+const maxBackoffMs = 1_000
+
+type Parts = {
+  interpret: Interpreter
+  transform: ReturnType<typeof createTransform>
+  log: LogWriter
+  refusals: Refusals
+  metrics: IngestMetrics
+  logger: Logger
+  now?: () => number
+}
+
+export type Pipeline = RecordConsumer & {
+  /** Since when the log has been away; undefined: it takes what we append. */
+  logAwaySince(): number | undefined
+}
+
+/**
+ * records → interpret → updates → append. A batch is accepted when the log took all of it. While the log is away the batch
+ * waits, and the source with it; the same batch is appended again when the log answers. What of it was there already does no
+ * harm: anomalies have ids, everything else an event time.
+ */
+export function createPipeline(parts: Parts): Pipeline {
+  const { interpret, transform, log, refusals, metrics, logger, now = Date.now } = parts
+  let awaySince: number | undefined
+
+  const draftsOf = (records: readonly RawRecord[]): Draft[] => {
+    const arrivedAt = now()
+    const drafts: Draft[] = []
+    for (const record of records) {
+      const interpreted = interpret(record, arrivedAt)
+      if (interpreted.ok) drafts.push(transform(interpreted.fact, record))
+      else refusals.add(record, interpreted.reason, arrivedAt)
+    }
+    refusals.flush()
+    return drafts
+  }
+
+  const append = async (drafts: readonly Draft[]) => {
+    const endTimer = metrics.appendSeconds.startTimer()
+    const { entries, late, duplicates } = await log.append(drafts)
+    endTimer()
+    metrics.appended.inc(entries)
+    metrics.late.inc(late)
+    metrics.duplicates.inc(duplicates)
+  }
+
+  const appendPatiently = async (drafts: readonly Draft[], signal: AbortSignal) => {
+    for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
+      signal.throwIfAborted()
+      try {
+        await append(drafts)
+        if (awaySince !== undefined) logger.info({ awayMs: now() - awaySince }, 'the live log is back')
+        awaySince = undefined
+        return
+      } catch (error) {
+        if (!(error instanceof LogUnavailable)) throw error
+        if (awaySince === undefined) {
+          awaySince = now()
+          metrics.outages.inc()
+          logger.warn({ err: error }, 'the live log is away: the source waits')
+        }
+      }
+      await delay(backoffMs, undefined, { signal })
+      await untilAnswering(log, signal)
+    }
+  }
+
+  return {
+    accept: async (records, signal) => {
+      for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
+      const drafts = draftsOf(records)
+      for (let start = 0; start < drafts.length; start += maxDraftsPerAppend)
+        await appendPatiently(drafts.slice(start, start + maxDraftsPerAppend), signal)
+    },
+    logAwaySince: () => awaySince,
+  }
+}
+
+async function untilAnswering(log: LogWriter, signal: AbortSignal): Promise<void> {
+  for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
+    try {
+      await log.ping()
+      return
+    } catch (error) {
+      if (!(error instanceof LogUnavailable)) throw error
+    }
+    await delay(backoffMs, undefined, { signal })
+  }
+}
+
+function countByTopic(records: readonly RawRecord[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { topic } of records) counts.set(topic, (counts.get(topic) ?? 0) + 1)
+  return counts
+}

@@ -1,0 +1,431 @@
+// Everything that knows kafkajs: the consumer as a record source, and the producer for a simulated fleet.
+import type { Logger } from '@flasktoria/service-kit/logger'
+import {
+  CompressionCodecs,
+  CompressionTypes,
+  Kafka,
+  KafkaJSError,
+  Partitioners,
+  logLevel,
+  type Admin,
+  type Consumer,
+  type EachBatchPayload,
+  type KafkaConfig,
+  type LogEntry,
+  type SASLOptions,
+} from 'kafkajs'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Form } from './decode.ts'
+import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
+import { kafkaHint } from './kafka-hints.ts'
+import type { RawRecord, RecordConsumer, RecordSource, SourceState } from './record-source.ts'
+import { chooseTopics, type TopicRule } from './topics.ts'
+import { unlessAborted } from './unless-aborted.ts'
+
+export type KafkaAccess = {
+  brokers: string[]
+  tls?: { ca?: string | undefined } | undefined
+  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | undefined
+}
+
+export type KafkaSourceOptions = KafkaAccess & {
+  group: string
+  /** Where a topic begins for a group that never committed a position in it. */
+  start: 'latest' | 'earliest'
+  topics: readonly TopicRule[]
+  /** How often to look for topics that came or went, and for the lag. */
+  topicCheckMs: number
+}
+
+CompressionCodecs[CompressionTypes.Snappy] = () => snappyCodec
+CompressionCodecs[CompressionTypes.LZ4] = () => lz4Codec
+CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec
+
+// Patience instead of the defaults: after a broker restart it is used again within a second or two, without a rejoin.
+const retry = { retries: 200, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.5 }
+const heartbeatMs = 1_000
+const sessionTimeoutMs = 10_000
+const commitIntervalMs = 1_000
+const maxBackoffMs = 5_000
+const closeWithinMs = 5_000
+const logIntervalMs = 10_000
+
+type Topics = ReadonlyMap<string, Form>
+type Offsets = Map<string, Map<number, string>>
+
+/** All partitions of all topics that the configuration chooses, as a member of a consumer group. */
+export const createKafkaSource = (options: KafkaSourceOptions, logger: Logger): RecordSource =>
+  new KafkaSource(options, logger)
+
+class KafkaSource implements RecordSource {
+  readonly #options: KafkaSourceOptions
+  readonly #logger: Logger
+  readonly #kafka: Kafka
+  readonly #admin: Admin
+  #membership: Membership | undefined
+  #problem: string | undefined = 'not connected to Kafka yet'
+  #lagRecords = 0
+
+  constructor(options: KafkaSourceOptions, logger: Logger) {
+    this.#options = options
+    this.#logger = logger
+    this.#kafka = connectTo(options, logger)
+    this.#admin = this.#kafka.admin()
+  }
+
+  state(): SourceState {
+    return { failing: this.#problem ?? this.#membership?.failing(), lagRecords: this.#lagRecords }
+  }
+
+  async run(consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
+    try {
+      let starts: Offsets | undefined
+      for (let backoffMs = 100; !signal.aborted; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
+        try {
+          await unlessAborted(this.#admin.connect(), signal)
+          const topics = await this.#untilTopicsExist(signal)
+          starts ??= await unlessAborted(this.#startOffsets(topics), signal)
+          await this.#consume(topics, starts, consumer, signal)
+          backoffMs = 100
+        } catch (error) {
+          if (signal.aborted) break
+          if (isFatal(error)) throw error
+          this.#problem = 'Kafka does not answer'
+          this.#logger.warn({ err: error, hint: kafkaHint(error) }, 'Kafka does not answer; trying again')
+          await delay(backoffMs, undefined, { signal }).catch(() => {})
+        }
+      }
+    } finally {
+      this.#problem = 'stopped'
+      await withinClosingTime(this.#admin.disconnect())
+    }
+  }
+
+  /** Consumes until the set of topics changes. */
+  async #consume(topics: Topics, starts: Offsets, consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
+    const membership = new Membership(this.#kafka, this.#options.group, topics, starts, consumer, this.#logger)
+    this.#membership = membership
+    try {
+      await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
+      this.#logger.info({ topics: Object.fromEntries(topics), group: this.#options.group }, 'consuming')
+      for (;;) {
+        await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
+        const now = await Promise.race([unlessAborted(this.#chooseTopics(), signal), membership.failed])
+        if (!isSame(now, topics)) return
+        this.#lagRecords = await Promise.race([unlessAborted(membership.lag(this.#admin), signal), membership.failed])
+      }
+    } finally {
+      await withinClosingTime(membership.leave())
+    }
+  }
+
+  async #untilTopicsExist(signal: AbortSignal): Promise<Topics> {
+    for (;;) {
+      const topics = await unlessAborted(this.#chooseTopics(), signal)
+      if (topics.size > 0) return topics
+      this.#problem ??= 'there is no topic to consume yet'
+      await delay(Math.min(this.#options.topicCheckMs, maxBackoffMs), undefined, { signal })
+    }
+  }
+
+  async #chooseTopics(): Promise<Topics> {
+    const { forms, missing, ambiguous } = chooseTopics(this.#options.topics, await this.#admin.listTopics())
+    const problems = [
+      ...(missing.length > 0 ? [`there is no topic ${missing.join(', ')}`] : []),
+      ...(ambiguous.length > 0 ? [`several forms are configured for topic ${ambiguous.join(', ')}`] : []),
+    ]
+    const problem = problems.length > 0 ? problems.join('; ') : undefined
+    if (problem !== undefined && problem !== this.#problem) this.#logger.warn(`${problem}; looking again and again`)
+    this.#problem = problem
+    return forms
+  }
+
+  /**
+   * With `latest`: the present end of each topic in which this group never committed. Committed as soon as we are a member, so
+   * that "latest" happens once: whatever comes later, also while nobody runs, is read. Everything else, such as a partition or
+   * a topic that appears later, begins at its beginning. kafkajs' own `fromBeginning: false` would lose it.
+   */
+  async #startOffsets(topics: Topics): Promise<Offsets> {
+    const starts: Offsets = new Map()
+    if (this.#options.start === 'earliest') return starts
+    const committed = await this.#admin.fetchOffsets({ groupId: this.#options.group, topics: [...topics.keys()] })
+    for (const { topic, partitions } of committed) {
+      if (partitions.some(({ offset }) => offset !== '-1')) continue
+      // oxlint-disable-next-line no-await-in-loop -- once, at the start
+      const ends = await this.#admin.fetchTopicOffsets(topic)
+      starts.set(topic, new Map(ends.map(({ partition, high }) => [partition, high])))
+    }
+    return starts
+  }
+}
+
+/** One membership in the consumer group, for a fixed set of topics. */
+class Membership {
+  /** Rejects when kafkajs gave up for good. */
+  readonly failed: Promise<never>
+  readonly #fail: (error: unknown) => void
+  readonly #group: string
+  readonly #topics: Topics
+  readonly #starts: Offsets
+  readonly #consumer: RecordConsumer
+  readonly #logger: Logger
+  readonly #kafka: Consumer
+  /** Counts joins. What was uncommitted before a join comes again after it, here or elsewhere. */
+  #generation = 0
+  #rewoundFor = 0
+  #assigned = new Map<string, readonly number[]>()
+  #accepted = new Map<string, number>()
+  #committed = new Map<string, number>()
+  #latest: EachBatchPayload | undefined
+  #inFlight: { done: Promise<void>; giveUp: AbortController } | undefined
+  #isLeaving = false
+  #heardAt = Date.now()
+  #commitTimer: NodeJS.Timeout | undefined
+
+  constructor(kafka: Kafka, group: string, topics: Topics, starts: Offsets, consumer: RecordConsumer, logger: Logger) {
+    const { promise, reject } = Promise.withResolvers<never>()
+    promise.catch(() => {})
+    this.failed = promise
+    this.#fail = reject
+    this.#group = group
+    this.#topics = topics
+    this.#starts = starts
+    this.#consumer = consumer
+    this.#logger = logger
+    this.#kafka = kafka.consumer({
+      groupId: group,
+      sessionTimeout: sessionTimeoutMs,
+      heartbeatInterval: heartbeatMs,
+      rebalanceTimeout: 15_000,
+      maxWaitTimeInMs: 250,
+      minBytes: 1,
+      maxBytesPerPartition: 512 * 1024,
+      metadataMaxAge: 30_000,
+      allowAutoTopicCreation: false,
+      retry,
+    })
+    const { GROUP_JOIN, REBALANCING, HEARTBEAT, CRASH } = this.#kafka.events
+    this.#kafka.on(GROUP_JOIN, ({ payload }) => this.#onJoin(payload.memberAssignment))
+    this.#kafka.on(REBALANCING, () => this.#commit())
+    this.#kafka.on(HEARTBEAT, () => {
+      this.#heardAt = Date.now()
+    })
+    this.#kafka.on(CRASH, ({ payload: { error, restart } }) => {
+      this.#latest = undefined
+      if (!restart) this.#fail(error)
+    })
+  }
+
+  failing(): string | undefined {
+    const silentMs = Date.now() - this.#heardAt
+    if (this.#generation === 0) return 'joining the consumer group'
+    return silentMs > sessionTimeoutMs ? `Kafka has been silent for ${Math.round(silentMs / 1000)} s` : undefined
+  }
+
+  async join(): Promise<void> {
+    await this.#kafka.connect()
+    await this.#kafka.subscribe({ topics: [...this.#topics.keys()], fromBeginning: true })
+    await this.#kafka.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 1,
+      eachBatch: (payload) => this.#takeBatch(payload),
+    })
+    await this.#commitStarts()
+    this.#commitTimer = setInterval(() => this.#commit(), commitIntervalMs)
+  }
+
+  /** Finishes or gives up the batch in hand, commits, and leaves the group. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true
+    clearInterval(this.#commitTimer)
+    this.#inFlight?.giveUp.abort()
+    await this.#inFlight?.done.catch(() => {})
+    await this.#commit()
+    await this.#kafka.disconnect()
+  }
+
+  /** How many records of our partitions wait for us. */
+  async lag(admin: Admin): Promise<number> {
+    const topics = [...this.#assigned.keys()]
+    if (topics.length === 0) return 0
+    const committed = await admin.fetchOffsets({ groupId: this.#group, topics })
+    let lag = 0
+    for (const { topic, partitions } of committed) {
+      // oxlint-disable-next-line no-await-in-loop -- a handful of topics, every few seconds
+      const ends = await admin.fetchTopicOffsets(topic)
+      for (const { partition, high, low } of ends) {
+        if (!this.#assigned.get(topic)?.includes(partition)) continue
+        const known = partitions.find((other) => other.partition === partition)?.offset ?? '-1'
+        const position = Math.max(Number(low), Number(known), this.#accepted.get(keyOf(topic, partition)) ?? 0)
+        lag += Math.max(0, Number(high) - position)
+      }
+    }
+    return lag
+  }
+
+  /** kafkajs does not wait for this: all of it has to happen at once. */
+  #onJoin(assignment: Record<string, number[]>): void {
+    this.#generation += 1
+    this.#heardAt = Date.now()
+    this.#assigned = new Map(Object.entries(assignment))
+    this.#accepted.clear()
+    this.#committed.clear()
+    this.#inFlight?.giveUp.abort()
+    for (const { topic, partition, offset } of this.#ownStarts()) this.#kafka.seek({ topic, partition, offset })
+  }
+
+  #ownStarts() {
+    return [...this.#assigned].flatMap(([topic, partitions]) =>
+      partitions.flatMap((partition) => {
+        const offset = this.#starts.get(topic)?.get(partition)
+        return offset === undefined ? [] : [{ topic, partition, offset }]
+      }),
+    )
+  }
+
+  async #commitStarts(): Promise<void> {
+    const starts = this.#ownStarts()
+    if (starts.length > 0) await this.#kafka.commitOffsets(starts)
+    this.#starts.clear()
+  }
+
+  async #takeBatch(payload: EachBatchPayload): Promise<void> {
+    const { batch } = payload
+    const form = this.#topics.get(batch.topic)
+    const last = batch.messages.at(-1)
+    if (this.#isLeaving || !form || !last) return
+    this.#latest = payload
+    const generation = this.#generation
+    if (this.#rewoundFor !== generation) this.#consumer.rewind?.()
+    this.#rewoundFor = generation
+    const isAccepted = await this.#handOver(recordsOf(batch, form), payload)
+    // After a rejoin the partition may be another member's; and kafkajs reads it from its last commit again.
+    if (!isAccepted || generation !== this.#generation) return
+    payload.resolveOffset(last.offset)
+    this.#accepted.set(keyOf(batch.topic, batch.partition), Number(last.offset) + 1)
+    await payload.heartbeat()
+  }
+
+  /** False: given up, because we leave or rejoined. @throws what the consumer or the heartbeat threw: kafkajs knows what to do */
+  async #handOver(records: readonly RawRecord[], payload: EachBatchPayload): Promise<boolean> {
+    const giveUp = new AbortController()
+    const { promise: failedBeat, reject: onFailedBeat } = Promise.withResolvers<never>()
+    failedBeat.catch(() => giveUp.abort())
+    const beating = setInterval(() => payload.heartbeat().catch(onFailedBeat), heartbeatMs)
+    const done = this.#consumer.accept(records, giveUp.signal)
+    this.#inFlight = { done, giveUp }
+    try {
+      await done
+      return true
+    } catch (error) {
+      if (!giveUp.signal.aborted) throw error
+      // Aborted by a failed heartbeat: rejects with its error. Otherwise by us.
+      return await Promise.race([failedBeat, Promise.resolve(false)])
+    } finally {
+      clearInterval(beating)
+      this.#inFlight = undefined
+    }
+  }
+
+  /** Never throws: the heartbeat finds out what is wrong. */
+  async #commit(): Promise<void> {
+    const latest = this.#latest
+    if (!latest) return
+    // Of the present generation only: positions of partitions that moved would rewind their new owner.
+    const topics = this.#consumer.safePositions ? this.#safeOffsets() : latest.uncommittedOffsets().topics
+    if (topics.length === 0) return
+    try {
+      await latest.commitOffsetsIfNecessary({ topics })
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'could not commit')
+    }
+  }
+
+  #safeOffsets() {
+    const topics: { topic: string; partitions: { partition: number; offset: string }[] }[] = []
+    for (const { topic, partition, offset } of this.#consumer.safePositions?.() ?? []) {
+      const key = keyOf(topic, partition)
+      if (!this.#assigned.get(topic)?.includes(partition) || this.#committed.get(key) === offset) continue
+      this.#committed.set(key, offset)
+      topics.push({ topic, partitions: [{ partition, offset: String(offset) }] })
+    }
+    return topics
+  }
+}
+
+const keyOf = (topic: string, partition: number): string => `${topic}\t${partition}`
+
+const recordsOf = ({ topic, partition, messages }: EachBatchPayload['batch'], form: Form): RawRecord[] =>
+  messages.map(({ offset, value, timestamp }) => ({
+    topic,
+    form,
+    partition,
+    offset: Number(offset),
+    value,
+    timestamp: Number(timestamp),
+  }))
+
+const isSame = (a: Topics, b: Topics): boolean =>
+  a.size === b.size && [...a].every(([topic, form]) => b.get(topic) === form)
+
+/** A broker that is away must not keep us from stopping. */
+const withinClosingTime = async (closing: Promise<void>): Promise<void> => {
+  await Promise.race([closing, delay(closeWithinMs, undefined, { ref: false })])
+}
+
+/** Retries that ran out are no reason to give up; what kafkajs calls not retriable is. */
+const isFatal = (error: unknown): boolean =>
+  !(error instanceof KafkaJSError) || (!error.retriable && error.name !== 'KafkaJSNumberOfRetriesExceeded')
+
+const connectTo = ({ brokers, tls, sasl }: KafkaAccess, logger: Logger): Kafka => {
+  const config: KafkaConfig = {
+    clientId: 'flasktoria',
+    brokers,
+    connectionTimeout: 1_000,
+    retry,
+    logCreator: () => logTo(logger),
+  }
+  if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
+  if (sasl) config.sasl = sasl as SASLOptions
+  return new Kafka(config)
+}
+
+/** kafkajs says the same thing at every try: once in a while is enough. */
+function logTo(logger: Logger): (entry: LogEntry) => void {
+  const said = new Map<string, number>()
+  return ({ level, namespace, log: { message, error, groupId } }) => {
+    if (level > logLevel.WARN) return logger.debug({ namespace, error, groupId }, message)
+    const now = Date.now()
+    if ((said.get(message) ?? 0) > now - logIntervalMs) return undefined
+    if (said.size > 100) said.clear()
+    said.set(message, now)
+    return logger.warn({ namespace, error, groupId }, `kafkajs: ${message}`)
+  }
+}
+
+/** Writes records into Kafka: what a simulated fleet needs to look like a real one. */
+export function createKafkaWriter(access: KafkaAccess, logger: Logger): RecordConsumer & AsyncDisposable {
+  const producer = connectTo(access, logger).producer({
+    createPartitioner: Partitioners.DefaultPartitioner,
+    allowAutoTopicCreation: false,
+  })
+  let connected: Promise<void> | undefined
+  return {
+    accept: async (records) => {
+      await (connected ??= producer.connect())
+      const messages = Map.groupBy(records, ({ topic }) => topic)
+      await producer.sendBatch({
+        topicMessages: [...messages].map(([topic, ofTopic]) => ({
+          topic,
+          messages: ofTopic.map(({ partition, value, timestamp }) => ({
+            key: String(partition),
+            value,
+            timestamp: String(timestamp),
+          })),
+        })),
+      })
+    },
+    [Symbol.asyncDispose]: () => producer.disconnect(),
+  }
+}

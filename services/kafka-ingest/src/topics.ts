@@ -1,0 +1,43 @@
+import type { Form } from './decode.ts'
+
+/** Which topics hold values of one form: names, and patterns that match a whole name. */
+export type TopicRule = { form: Form; names: readonly string[]; patterns: readonly RegExp[] }
+
+export type TopicChoice = {
+  /** What to consume. */
+  forms: Map<string, Form>
+  /** Named in the configuration, but not in Kafka. */
+  missing: string[]
+  /** Matched by patterns of several forms: not consumed, for the form is never guessed. */
+  ambiguous: string[]
+}
+
+/**
+ * `a.raw, /b\..*\.raw/`: names and /patterns/, comma separated. A comma inside a pattern is its own.
+ * @throws SyntaxError with a sentence
+ */
+export function parseTopics(text: string): Pick<TopicRule, 'names' | 'patterns'> {
+  const names: string[] = []
+  const patterns: RegExp[] = []
+  for (const [, pattern, name] of text.matchAll(/\s*(?:\/((?:\\.|[^\\/])+)\/|([^,]+))\s*(?:,|$)/gy)) {
+    if (pattern !== undefined) patterns.push(new RegExp(`^(?:${pattern})$`, 'u'))
+    else if (name !== undefined && /^[\w.-]{1,249}$/.test(name.trim())) names.push(name.trim())
+    else throw new SyntaxError(`${JSON.stringify(name)} is neither a topic's name nor a /pattern/`)
+  }
+  return { names, patterns }
+}
+
+/** A name counts more than a pattern. Kafka's own topics are never matched. */
+export function chooseTopics(rules: readonly TopicRule[], existing: readonly string[]): TopicChoice {
+  const forms = new Map<string, Form>()
+  const ambiguous: string[] = []
+  for (const topic of existing) {
+    const named = rules.filter(({ names }) => names.includes(topic))
+    const matching = topic.startsWith('__') ? [] : rules.filter((rule) => rule.patterns.some((p) => p.test(topic)))
+    const [first, ...others] = named.length > 0 ? named : matching
+    if (others.length > 0) ambiguous.push(topic)
+    else if (first) forms.set(topic, first.form)
+  }
+  const missing = rules.flatMap(({ names }) => names).filter((name) => !existing.includes(name))
+  return { forms, missing, ambiguous }
+}
