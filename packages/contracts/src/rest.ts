@@ -109,7 +109,7 @@ export const operations = {
     summary: 'Every vehicle with a position in the last 5 minutes, and where the live socket is.',
     request: {},
     ok: jsonContent('The fleet on the map. Sets the `flasktoria_client` cookie.', fleetMapSchema),
-    problems: [],
+    problems: ['invalid_request'],
   },
   getVehicle: {
     method: 'get',

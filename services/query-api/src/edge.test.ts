@@ -1,0 +1,116 @@
+import { errorSchema } from '@flasktoria/contracts/problems'
+import { operations } from '@flasktoria/contracts/rest'
+import { expect, test } from 'vitest'
+import { createTestApp, position, testNow } from './test-app.ts'
+
+const paths = Object.values(operations).map(({ method, path }) => ({
+  path: path.replace('{vehicle_id}', 'v'),
+  allow: method === 'get' ? 'GET, HEAD, OPTIONS' : 'POST, OPTIONS',
+}))
+
+test.for(paths)('$path says what it allows, and refuses the rest with 405', async ({ path, allow }) => {
+  const { app } = createTestApp()
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'PROPFIND', allow.startsWith('GET') ? 'POST' : 'GET']) {
+    const response = await app.request(path, { method })
+    expect([response.status, response.headers.get('Allow')], method).toEqual([405, allow])
+    expect(errorSchema.parse(await response.json())).toMatchObject({ code: 405 })
+  }
+})
+
+test.for([...paths, { path: '/nowhere', allow: 'GET, HEAD, POST, OPTIONS' }])(
+  'OPTIONS $path is answered for any page, with the headers that it asks for',
+  async ({ path, allow }) => {
+    const response = await createTestApp().app.request(path, {
+      method: 'OPTIONS',
+      headers: { Origin: 'https://other.example', 'Access-Control-Request-Headers': 'content-type, x-own' },
+    })
+    expect(response.status).toBe(200)
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'access-control-allow-origin': 'https://other.example',
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-methods': allow,
+      'access-control-allow-headers': 'content-type, x-own',
+      vary: 'Origin',
+    })
+  },
+)
+
+test('every answer may be read by every page, errors too', async () => {
+  const { app, window } = createTestApp()
+  window.positions = () => {
+    throw new Error('broken')
+  }
+  for (const path of [
+    '/api/map',
+    '/api/nothing',
+    '/',
+    '/api/vehicle/%00',
+    '/api/vehicle/v',
+    '/livez',
+    '/api/swagger.json',
+  ]) {
+    const anonymous = await app.request(path)
+    expect(anonymous.headers.get('Access-Control-Allow-Origin'), path).toBe('*')
+    expect(anonymous.headers.get('Access-Control-Allow-Credentials'), path).toBe(null)
+    const { headers } = await app.request(path, { headers: { Origin: 'null' } })
+    expect([headers.get('Access-Control-Allow-Origin'), headers.get('Vary')], path).toEqual(['null', 'Origin'])
+  }
+})
+
+test('HEAD has the headers of GET and no body', async () => {
+  const { app } = createTestApp()
+  for (const [path, status] of [
+    ['/api/map', 200],
+    ['/api/vehicle/v', 200],
+    ['/api/sensordata/v', 400],
+    ['/api/ui/', 200],
+  ] as const) {
+    const head = await app.request(path, { method: 'HEAD' })
+    expect([head.status, await head.text()], path).toEqual([status, ''])
+    expect(head.headers.get('Content-Type')).toBe((await app.request(path)).headers.get('Content-Type'))
+  }
+})
+
+test('404 for what there is not, in the shape of every error', async () => {
+  for (const path of [
+    '/',
+    '/api',
+    '/api/',
+    '/api/map/',
+    '/api/vehicle/',
+    '/api/vehicle/a/b',
+    '/API/map',
+    '/api/ui/nothing.js',
+    '/api/ui/../../package.json',
+  ]) {
+    const response = await createTestApp().app.request(path)
+    expect(await response.json(), path).toEqual({ code: 404, message: 'There is nothing at this path.', fields: '' })
+    expect(response.status).toBe(404)
+  }
+})
+
+test('a request keeps the id that nginx gave it; nonsense is replaced', async () => {
+  const { app } = createTestApp()
+  const idOf = async (id: string) =>
+    (await app.request('/livez', { headers: { 'X-Request-Id': id } })).headers.get('X-Request-Id')
+  expect(await idOf('abc-1.2_3')).toBe('abc-1.2_3')
+  expect(await idOf('with space')).toMatch(/^[0-9a-f-]{36}$/)
+})
+
+test('the platform is told what works: alive always, ready once the log was read, degraded without it', async () => {
+  const { app, window, hear } = createTestApp()
+  const ready = async () => {
+    const response = await app.request('/readyz')
+    return [response.status, ((await response.json()) as { status: string }).status]
+  }
+  expect(await ready()).toEqual([200, 'ok'])
+  window.onConnected(false)
+  expect(await ready()).toEqual([200, 'degraded'])
+  window.hasSnapshot = false
+  expect(await ready()).toEqual([503, 'unready'])
+  expect((await app.request('/livez')).status).toBe(200)
+  hear(position('v', testNow, 1, 1))
+  const metrics = await (await app.request('/metrics')).text()
+  expect(metrics).toContain('flasktoria_http_requests_total{operation="other",status="503",service="query-api"} 1')
+  expect(metrics).toContain('flasktoria_map_vehicles{service="query-api"} 1')
+})

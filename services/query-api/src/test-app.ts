@@ -1,0 +1,150 @@
+import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
+import { errorSchema, problems, type ProblemCode } from '@flasktoria/contracts/problems'
+import { commonProblems, operations, type Operation, type OperationId } from '@flasktoria/contracts/rest'
+import type { AnomalyUpdate, PositionUpdate, SensordataUpdate } from '@flasktoria/contracts/updates'
+import type { Entry } from '@flasktoria/live-log/log'
+import { createLogger } from '@flasktoria/service-kit/logger'
+import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { tableProfiles } from '@flasktoria/warehouse/table-profile'
+import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import { expect } from 'vitest'
+import { createApp, type AppDependencies } from './app.ts'
+import { createHistory } from './history.ts'
+import { RecentWindow } from './recent-window.ts'
+import { createRequestMetrics } from './request-metrics.ts'
+
+export const testNow = Date.UTC(2026, 10, 24, 12)
+const windowMs = 600_000
+
+type Overrides = Partial<
+  Pick<AppDependencies, 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'>
+> & {
+  warehouse?: Warehouse
+}
+
+/** The app as `main.ts` makes it, with a clock that stands still, and a window that the test fills. */
+export function createTestApp({ warehouse, ...overrides }: Overrides = {}) {
+  const now = overrides.now ?? (() => testNow)
+  const limits = overrides.limits ?? { sensorIds: 5, rows: 1_000, historyRequests: 4 }
+  const window = new RecentWindow({ retentionMs: windowMs, maxReadings: 100_000, maxAnomalies: 1_000 }, now)
+  window.onSnapshot({ epoch: 'test', head: 0, state: [], recent: [], reason: 'start' })
+  const metrics = createMetrics('query-api')
+  const requestMetrics = createRequestMetrics(metrics, window)
+  const history =
+    warehouse &&
+    createHistory({
+      warehouse,
+      profile: tableProfiles.own,
+      maxRows: limits.rows,
+      deadlineMs: 5_000,
+      onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
+    })
+  const app = createApp({
+    window,
+    windowMs,
+    history,
+    mutes: { change: () => Promise.reject(new Error('this test has no mutes')) } as never,
+    catalogues: { sensors: defaultSensors, anomalies: defaultAnomalies, names: { 'car-1': 'Ada' } },
+    newClientId: () => 'fresh-client-id',
+    maxBodyBytes: 100_000,
+    metrics,
+    requestMetrics,
+    logger: createLogger('query-api', 'silent'),
+    ...overrides,
+    limits,
+    now,
+  })
+  let seq = 0
+  const hear = (...entries: Omit<Entry, 'seq' | 'isLate'>[]) =>
+    window.onEntries(entries.map((entry) => ({ ...entry, seq: ++seq, isLate: false })))
+  return { app, window, metrics, hear }
+}
+
+export const position = (
+  vehicle: string,
+  eventTs: number,
+  lat: number,
+  long: number,
+): Omit<Entry, 'seq' | 'isLate'> => ({
+  kind: 'position',
+  vehicle,
+  sensor: '',
+  eventTs,
+  json: JSON.stringify({
+    update_type: 'position',
+    vehicle_id: vehicle,
+    lat,
+    long,
+    timestamp: eventTs,
+  } satisfies PositionUpdate),
+})
+
+/** `value` as text: a word has no place in `values`. */
+export const reading = (
+  vehicle: string,
+  sensor: string,
+  eventTs: number,
+  value: string,
+): Omit<Entry, 'seq' | 'isLate'> => ({
+  kind: 'sensordata',
+  vehicle,
+  sensor,
+  eventTs,
+  json: JSON.stringify({
+    update_type: 'sensordata',
+    vehicle_id: vehicle,
+    sensor_id: sensor,
+    values: Number.isNaN(Number(value)) ? [] : [{ timestamp: eventTs, value: Number(value) }],
+    value,
+    timestamp: eventTs,
+  } satisfies SensordataUpdate),
+})
+
+export const anomaly = (
+  vehicle: string,
+  anomalyId: number,
+  eventTs: number,
+  detected = 'd',
+): Omit<Entry, 'seq' | 'isLate'> => ({
+  kind: 'anomaly',
+  vehicle,
+  sensor: '',
+  eventTs,
+  json: JSON.stringify({
+    update_type: 'anomaly',
+    desc: 'as ingest wrote it',
+    cost_impact: '0',
+    vehicle_id: vehicle,
+    declared_timestamp: 'confirmed',
+    detection_timestamp: detected,
+    cause: '',
+    actions: '',
+    downtime: '0',
+    anomaly_id: anomalyId,
+    timestamp: eventTs,
+  } satisfies AnomalyUpdate),
+})
+
+type App = { request(path: string, init?: RequestInit): Response | Promise<Response> }
+
+/** Asks, and holds the answer against the contract: its status is listed, its body is as the schema says. */
+export async function ask(app: App, id: OperationId, path: string, init?: RequestInit) {
+  const response = await app.request(path, init)
+  expect(response.headers.get('Access-Control-Allow-Origin')).not.toBe(null)
+  expect(response.headers.get('Content-Type')).toBe('application/json')
+  const body = await response.json()
+  const operation: Operation = operations[id]
+  if (response.status === 200) operation.ok.schema.parse(body)
+  else {
+    expect(errorSchema.parse(body).code).toBe(response.status)
+    const listed: readonly ProblemCode[] = [...operation.problems, ...commonProblems]
+    expect(listed.map((code) => problems[code].status)).toContain(response.status)
+  }
+  return { status: response.status, headers: response.headers, body }
+}
+
+/** What every operation must withstand beside its own questions. */
+export const errorOf = (status: number, fields: string) => ({
+  status,
+  body: { code: status, message: expect.any(String), fields },
+})
