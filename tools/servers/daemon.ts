@@ -13,7 +13,7 @@ export type DaemonPlan = {
   dir: string
   command: readonly [string, ...string[]]
   /** Where it will listen on 127.0.0.1. */
-  port: number
+  port?: number
   /** Beside the environment of the starter. */
   env?: Record<string, string>
   cwd?: string
@@ -159,7 +159,7 @@ export async function startDaemon(
   withinMs: number,
 ): Promise<Daemon> {
   const running = findDaemon(plan)
-  if (!running && (await isListening(plan.port)))
+  if (!running && plan.port !== undefined && (await isListening(plan.port)))
     throw new Sentence(`${plan.name} wants port ${plan.port}, which another program has`)
   const daemon = running ?? (await launch(plan))
   try {

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cached } from './cache.ts'
-import { isListening, startDaemon, type DaemonPlan, type Server } from './daemon.ts'
+import { startDaemon, type DaemonPlan, type Server } from './daemon.ts'
+import { answersHs2 } from './hs2-client.ts'
 import { findTool } from './packages.ts'
 import { run, say, Sentence, tail } from './run.ts'
 
@@ -119,6 +120,7 @@ export async function planHs2({ dir, port, heapMb = 1_024 }: Hs2Place): Promise<
   return {
     name: 'hs2',
     dir,
+    cwd: dir,
     port,
     env: { SPARK_LOCAL_IP: '127.0.0.1' },
     command: [java, ...jvm, ...properties, '-cp', classpath, main, ...hiveconf],
@@ -126,6 +128,7 @@ export async function planHs2({ dir, port, heapMb = 1_024 }: Hs2Place): Promise<
 }
 
 export async function startHs2(place: Hs2Place): Promise<Server> {
-  const daemon = await startDaemon(await planHs2(place), () => isListening(place.port), 180_000)
-  return { ...daemon, url: `hive2://127.0.0.1:${place.port}/?auth=NOSASL` }
+  const url = `hive2://127.0.0.1:${place.port}/?auth=NOSASL`
+  const daemon = await startDaemon(await planHs2(place), () => answersHs2(url), 180_000)
+  return { ...daemon, url }
 }

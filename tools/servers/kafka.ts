@@ -60,11 +60,13 @@ const kafkaJars = () =>
     verify(join(folder, 'lib'))
   })
 
-const settings = (dir: string, port: number) => ({
+export type KafkaPlace = { dir: string; port: number; controllerPort: number }
+
+const settings = ({ dir, port, controllerPort }: KafkaPlace) => ({
   'process.roles': 'broker,controller',
   'node.id': 1,
-  'controller.quorum.voters': `1@127.0.0.1:${port + 1}`,
-  listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${port + 1}`,
+  'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
+  listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
   'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
   'controller.listener.names': 'CONTROLLER',
   'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
@@ -85,14 +87,13 @@ const settings = (dir: string, port: number) => ({
   'broker.session.timeout.ms': 3_000,
 })
 
-export type KafkaPlace = { dir: string; port: number }
-
-/** A one-node Kafka (KRaft) on 127.0.0.1. Its controller listens on the next port. Formats the folder when it is new. */
-export async function planKafka({ dir, port }: KafkaPlace): Promise<DaemonPlan> {
+/** A one-node Kafka (KRaft) on 127.0.0.1. Formats the folder when it is new. */
+export async function planKafka(place: KafkaPlace): Promise<DaemonPlan> {
+  const { dir, port } = place
   const [java, jars] = [await findTool('java'), await kafkaJars()]
   mkdirSync(dir, { recursive: true })
   const properties = join(dir, 'server.properties')
-  const lines = Object.entries(settings(dir, port)).map(([key, value]) => `${key}=${value}\n`)
+  const lines = Object.entries(settings(place)).map(([key, value]) => `${key}=${value}\n`)
   writeFileSync(properties, lines.join(''))
   const jvm = ['-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.showDateTime=true', '-cp', join(jars, 'lib', '*')] as const
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { startDaemon, type DaemonPlan, type Server } from './daemon.ts'
 import { findTool } from './packages.ts'
@@ -7,6 +8,7 @@ export type RedisPlace = { dir: string; port: number; isPersistent: boolean }
 /** A Redis on 127.0.0.1. Persistent: what it acknowledged survives its own death, though not that of the machine. */
 export async function planRedis({ dir, port, isPersistent }: RedisPlace): Promise<DaemonPlan> {
   const program = await findTool('redis')
+  mkdirSync(dir, { recursive: true })
   const persistence = ['--appendonly', isPersistent ? 'yes' : 'no', '--appendfsync', 'everysec', '--save', '']
   const options = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--daemonize', 'no', ...persistence]
   return { name: 'redis', dir, port, command: [program, ...options] }

@@ -9,7 +9,10 @@ import type { TestServer } from './needs.ts'
 /** Where tests read the address of each server, and how to start one. */
 const starters: Record<TestServer, { variable: string; start: (dir: string, port: number) => Promise<Server> }> = {
   redis: { variable: 'REDIS_URL', start: (dir, port) => startRedis({ dir, port, isPersistent: false }) },
-  kafka: { variable: 'KAFKA_BROKERS', start: (dir, port) => startKafka({ dir, port }) },
+  kafka: {
+    variable: 'KAFKA_BROKERS',
+    start: async (dir, port) => startKafka({ dir, port, controllerPort: await freePort() }),
+  },
   hs2: { variable: 'HS2_URL', start: (dir, port) => startHs2({ dir, port, heapMb: 700 }) },
 }
 

@@ -1,0 +1,55 @@
+import { join } from 'node:path'
+import type { DaemonPlan } from '../servers/daemon.ts'
+import type { StackOptions } from './options.ts'
+import type { StackPorts } from './ports.ts'
+import type { StackService, StackState } from './state.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const program = (path: string) => [process.execPath, join(root, path)] as const
+
+/** Where everything is that our processes use. */
+export type Surroundings = Pick<StackState, 'kafka' | 'redis' | 'hs2'> & { ports: StackPorts; historyDir: string }
+
+type Env = Record<string, string>
+
+/** Our own processes: no server, and the origin is not among them. */
+export function planServices(options: StackOptions, surroundings: Surroundings): StackService[] {
+  const { kafka, redis, hs2, ports, historyDir } = surroundings
+  const service = (name: string, index: number | undefined, port: number, env: Env): StackService => {
+    const plan: DaemonPlan = {
+      name: index === undefined ? name : `${name}-${index + 1}`,
+      dir: options.dir,
+      cwd: root,
+      port,
+      command: program(`services/${name}/src/main.ts`),
+      env: { HOST: '127.0.0.1', PORT: String(port), REDIS_URL: redis.url, ...env },
+    }
+    return { name, url: `http://127.0.0.1:${port}`, plan, readiness: 'http' }
+  }
+  const kafkaEnv = {
+    KAFKA_BROKERS: kafka.brokers,
+    SENSOR_TOPICS: kafka.topics.sensor,
+    SENSOR_V5_TOPICS: kafka.topics.sensorV5,
+    ANOMALY_TOPICS: kafka.topics.anomaly,
+  }
+  const historyEnv: Env = options.tables === 'own' ? { HISTORY_DIR: historyDir, HS2_URL: hs2.url } : {}
+  const warehouseEnv = { WAREHOUSE: 'hs2', HS2_URL: hs2.url, TABLE_PROFILE: options.tables }
+  return [
+    ...ports.ingests.map((port, index) => service('kafka-ingest', index, port, { ...kafkaEnv, ...historyEnv })),
+    service('query-api', undefined, ports.queryApi, warehouseEnv),
+    ...ports.streamHubs.map((port, index) => service('stream-hub', index, port, {})),
+  ]
+}
+
+/** A producer of simulated records. It has no port, so `status` does not name it. */
+export const planSimulator = (options: StackOptions, { kafka }: Surroundings): StackService => ({
+  name: 'simulator',
+  url: '',
+  readiness: 'none',
+  plan: {
+    name: 'simulator',
+    dir: options.dir,
+    cwd: root,
+    command: [...program('tools/stack/simulator.ts'), kafka.brokers, String(options.simulate)],
+  },
+})
