@@ -1,0 +1,384 @@
+import { errorBody, errorSchema, type ProblemCode } from '@flasktoria/contracts/problems'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { freePort, isListening, startDaemon } from './servers/daemon.ts'
+import { planNginx } from './servers/nginx.ts'
+
+const cleanup = new AsyncDisposableStack()
+afterAll(() => cleanup.disposeAsync())
+
+type Seen = { method: string; url: string; headers: IncomingMessage['headers']; port: number | undefined }
+
+/** A service behind the origin: what it was asked is kept, and the answer is the test's. */
+async function startBackend(answer: RequestListener = (_, response) => response.end('{}')) {
+  const seen: Seen[] = []
+  const server = createServer((incoming, response) => {
+    const { method = '', url = '', headers, socket } = incoming
+    seen.push({ method, url, headers, port: socket.remotePort })
+    incoming.resume()
+    answer(incoming, response)
+  })
+  await listen(server)
+  const { port } = server.address() as AddressInfo
+  return { port, seen, server }
+}
+
+async function listen(server: Server) {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanup.defer(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+}
+
+type Place = { queryApis?: number[]; streamHubs?: number[]; edit?: Record<string, (text: string) => string> }
+
+/** nginx with the project's own configuration; `edit` changes one of its files. Returns its port. */
+async function startOrigin({ queryApis = [], streamHubs = [], edit = {} }: Place): Promise<number> {
+  const dir = mkdtempSync(join(tmpdir(), 'flasktoria-nginx-'))
+  chmodSync(dir, 0o755)
+  cleanup.defer(() => rmSync(dir, { recursive: true, force: true }))
+  const root = join(dir, 'console')
+  mkdirSync(join(root, 'assets'), { recursive: true })
+  writeFileSync(join(root, 'index.html'), '<!doctype html><title>console</title>')
+  writeFileSync(join(root, 'assets', 'index-1a2b.js'), `export const words = '${'fleet '.repeat(1_000)}'\n`)
+  const port = await freePort()
+  const plan = await planNginx({ dir, port, root, queryApis, streamHubs })
+  for (const [name, change] of Object.entries(edit)) {
+    const before = readFileSync(join(dir, name), 'utf8')
+    const after = change(before)
+    expect(after, `nothing to change in ${name}`).not.toBe(before)
+    writeFileSync(join(dir, name), after)
+  }
+  const daemon = await startDaemon(plan, () => isListening(port), 15_000)
+  cleanup.defer(() => daemon.stop())
+  return port
+}
+
+type Answer = { status: number; headers: Record<string, string>; body: string }
+
+/** Sends bytes as they are and reads one answer. */
+async function exchange(port: number, bytes: string): Promise<Answer> {
+  const socket = connect(port, '127.0.0.1')
+  // An answer may come, and the connection end, while a request that is too large is still being sent.
+  const isOver = once(socket, 'close').catch(() => {})
+  socket.on('error', () => {})
+  let text = ''
+  socket.setEncoding('latin1').on('data', (chunk: string) => {
+    text += chunk
+    const length = /\r\ncontent-length: (\d+)\r\n/i.exec(text)?.[1]
+    const start = text.indexOf('\r\n\r\n') + 4
+    // nginx lingers after an error: the client may still be sending.
+    if (start > 3 && length !== undefined && text.length >= start + Number(length)) socket.destroy()
+  })
+  socket.write(bytes)
+  await isOver
+  const end = text.indexOf('\r\n\r\n')
+  const [first = '', ...lines] = text.slice(0, end).split('\r\n')
+  const headers = lines.map((line) => [
+    line.slice(0, line.indexOf(':')).toLowerCase(),
+    line.slice(line.indexOf(':') + 2),
+  ])
+  return { status: Number(first.split(' ')[1]), headers: Object.fromEntries(headers), body: text.slice(end + 4) }
+}
+
+const closing = 'Host: fleet.test\r\nConnection: close\r\n'
+const ask = (port: number, path: string, headers = '', method = 'GET') =>
+  exchange(port, `${method} ${path} HTTP/1.1\r\n${closing}${headers}\r\n`)
+
+function expectProblem({ status, headers, body }: Answer, code: ProblemCode) {
+  const error = errorSchema.parse(JSON.parse(body))
+  expect(error).toEqual(errorBody(code))
+  expect(status).toBe(error.code)
+  expect(headers).toMatchObject({ 'content-type': 'application/json', 'access-control-allow-origin': '*' })
+}
+
+let origin: number
+let api: Awaited<ReturnType<typeof startBackend>>
+let hub: Awaited<ReturnType<typeof startBackend>>
+let sockets: WebSocketServer
+
+beforeAll(async () => {
+  api = await startBackend((incoming, response) => {
+    if (incoming.url === '/api/v1/nothing') {
+      response.statusCode = 404
+      response
+        .setHeader('Content-Type', 'application/problem+json')
+        .setHeader('Access-Control-Allow-Origin', 'https://a.test')
+    }
+    response.end(`{"text":"${'fleet '.repeat(1_000)}"}`)
+  })
+  hub = await startBackend((_, response) => Object.assign(response, { statusCode: 426 }).end('upgrade'))
+  sockets = new WebSocketServer({ server: hub.server, handleProtocols: (offered) => [...offered][0] ?? false })
+  sockets.on('connection', (socket, { method = '', url = '', headers }) => {
+    hub.seen.push({ method, url, headers, port: undefined })
+    socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+  })
+  origin = await startOrigin({ queryApis: [api.port], streamHubs: [hub.port] })
+})
+beforeEach(() => {
+  api.seen.length = 0
+  hub.seen.length = 0
+})
+
+describe('what nginx answers itself', () => {
+  const long = 'a'.repeat(65_536)
+  test.each<[string, ProblemCode, string]>([
+    ['a URL that can not be decoded', 'invalid_request', `GET /%zz HTTP/1.1\r\n${closing}\r\n`],
+    ['a URL with NUL', 'invalid_request', `GET /api/%00 HTTP/1.1\r\n${closing}\r\n`],
+    ['a URL above the root', 'invalid_request', `GET /api/../../map HTTP/1.1\r\n${closing}\r\n`],
+    ['a URL with a backslash below /api', 'invalid_request', `GET /api/\\..\\..\\metrics HTTP/1.1\r\n${closing}\r\n`],
+    ['HTTP/1.1 without Host', 'invalid_request', 'GET / HTTP/1.1\r\n\r\n'],
+    ['a Host with a space', 'invalid_request', 'GET / HTTP/1.1\r\nHost: a b\r\n\r\n'],
+    ['a header name with a space', 'invalid_request', `GET / HTTP/1.1\r\n${closing}a b: c\r\n\r\n`],
+    ['no HTTP at all', 'invalid_request', 'hello\r\n\r\n'],
+    ['TLS on the plain port', 'invalid_request', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n'],
+    ['a version to come', 'invalid_request', `GET / HTTP/3.0\r\n${closing}\r\n`],
+    [
+      'an unknown transfer coding',
+      'invalid_request',
+      `POST /api/wsctl HTTP/1.1\r\n${closing}Transfer-Encoding: x\r\n\r\n`,
+    ],
+    ['a failed If-Match on a file', 'invalid_request', `GET / HTTP/1.1\r\n${closing}If-Match: "x"\r\n\r\n`],
+    ['a file that is not there', 'not_found', `GET /nothing HTTP/1.1\r\n${closing}\r\n`],
+    ['a folder without a page', 'not_found', `GET /assets/ HTTP/1.1\r\n${closing}\r\n`],
+    ['the place of its own errors', 'not_found', `GET /problem HTTP/1.1\r\n${closing}\r\n`],
+    ['an unknown method on a file', 'method_not_allowed', `FOO / HTTP/1.1\r\n${closing}\r\n`],
+    ['an unknown method on the API', 'method_not_allowed', `FOO /api/map HTTP/1.1\r\n${closing}\r\n`],
+    ['POST to a file', 'method_not_allowed', `POST / HTTP/1.1\r\n${closing}Content-Length: 2\r\n\r\nab`],
+    ['TRACE', 'method_not_allowed', `TRACE /api/map HTTP/1.1\r\n${closing}\r\n`],
+    [
+      'a body too large for the API',
+      'body_too_large',
+      `POST /api/wsctl HTTP/1.1\r\n${closing}Content-Length: 2000000\r\n\r\n`,
+    ],
+    ['a URL of 64 KB', 'uri_too_long', `GET /${long} HTTP/1.1\r\n${closing}\r\n`],
+    ['a header of 64 KB', 'headers_too_large', `GET /api/map HTTP/1.1\r\n${closing}Cookie: ${long}\r\n\r\n`],
+    [
+      'many headers',
+      'headers_too_large',
+      `GET /api/map HTTP/1.1\r\n${closing}${`X-A: ${'a'.repeat(1_000)}\r\n`.repeat(20)}\r\n`,
+    ],
+  ])('%s is %s in the words of the contract', async (_, code, bytes) => {
+    expectProblem(await exchange(origin, bytes), code)
+    expect(api.seen).toEqual([])
+  })
+
+  test('HEAD of what is not there has the headers and no body', async () => {
+    const { status, headers, body } = await ask(origin, '/nothing', '', 'HEAD')
+    expect([status, headers['content-type'], body]).toEqual([404, 'application/json', ''])
+  })
+})
+
+describe('the console', () => {
+  test('is served with a validator, and not again to whom has it', async () => {
+    const { status, headers, body } = await ask(origin, '/')
+    expect([status, body]).toEqual([200, '<!doctype html><title>console</title>'])
+    expect(headers).toMatchObject({ 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-cache' })
+    expect((await ask(origin, '/', `If-None-Match: ${headers['etag']}\r\n`)).status).toBe(304)
+  })
+
+  test('may load nothing from elsewhere and be framed by nobody else', async () => {
+    const { headers } = await ask(origin, '/')
+    expect(headers['content-security-policy']).toMatch(/default-src 'self';.*frame-ancestors 'self'/)
+    expect(headers).toMatchObject({ 'x-content-type-options': 'nosniff', 'referrer-policy': 'same-origin' })
+    expect(headers).not.toHaveProperty('access-control-allow-origin')
+  })
+
+  test('has files that browsers may keep, smaller for those who can unpack them', async () => {
+    const plain = await ask(origin, '/assets/index-1a2b.js')
+    const packed = await ask(origin, '/assets/index-1a2b.js', 'Accept-Encoding: gzip\r\n')
+    expect(plain.headers).toMatchObject({
+      'cache-control': 'public, max-age=31536000, immutable',
+      vary: 'Accept-Encoding',
+    })
+    expect(plain.headers).not.toHaveProperty('content-encoding')
+    expect(packed.headers).toMatchObject({ 'content-encoding': 'gzip' })
+    expect(packed.body.length).toBeLessThan(plain.body.length / 5)
+  })
+})
+
+describe('the API', () => {
+  test('hears the whole path and who asked', async () => {
+    await ask(
+      origin,
+      '/api/vehicle/a%2Fb?x=%20y',
+      'X-Request-ID: r-1\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n',
+    )
+    const [{ url, headers } = { url: '', headers: {} }] = api.seen
+    expect(url).toBe('/api/vehicle/a%2Fb?x=%20y')
+    expect(headers).toMatchObject({
+      host: 'fleet.test',
+      'x-forwarded-host': 'fleet.test',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-for': '192.0.2.7, 127.0.0.1',
+      'x-request-id': 'r-1',
+    })
+  })
+
+  test('gets a request id and a scheme from nginx when the client sends none, or rubbish', async () => {
+    await ask(origin, '/api/map', `X-Request-ID: ${'x'.repeat(65)}\r\nX-Forwarded-Proto: gopher\r\n`)
+    expect(api.seen[0]?.headers).toMatchObject({
+      'x-forwarded-proto': 'http',
+      'x-request-id': expect.stringMatching(/^[\da-f]{32}$/),
+    })
+  })
+
+  test('can be asked in HTTP/1.0 without a Host', async () => {
+    expect((await exchange(origin, 'GET /api/map HTTP/1.0\r\n\r\n')).status).toBe(200)
+  })
+
+  test('gives its own errors unchanged', async () => {
+    const { status, headers, body } = await ask(origin, '/api/v1/nothing')
+    expect([status, JSON.parse(body)]).toEqual([404, { text: expect.any(String) }])
+    expect(headers).toMatchObject({
+      'content-type': 'application/problem+json',
+      'access-control-allow-origin': 'https://a.test',
+    })
+    expect(headers).not.toHaveProperty('cache-control')
+  })
+
+  test('is asked over one connection again and again', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    cleanup.defer(() => agent.destroy())
+    for (let turn = 0; turn < 20; turn++) {
+      const outgoing = request({ agent, port: origin, path: '/api/map' }).end()
+      const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+      await buffer(response)
+    }
+    expect(api.seen).toHaveLength(20)
+    expect(new Set(api.seen.map(({ port }) => port)).size).toBe(1)
+  })
+
+  test.each(['/livez', '/readyz', '/metrics', '/api/../metrics', '/api/%2e%2e/metrics', '/api//../metrics'])(
+    'does not show %s',
+    async (path) => {
+      expectProblem(await ask(origin, path), 'not_found')
+      expect([...api.seen, ...hub.seen]).toEqual([])
+    },
+  )
+
+  test('is not upgraded to another protocol', async () => {
+    await ask(origin, '/api/map', 'Upgrade: h2c\r\n')
+    expect(api.seen[0]?.headers).not.toHaveProperty('upgrade')
+  })
+})
+
+async function open(path: string, protocols: string[] = [], headers = {}) {
+  const socket = new WebSocket(`ws://127.0.0.1:${origin}${path}`, protocols, { headers })
+  await once(socket, 'open')
+  return socket
+}
+
+describe('the live socket', () => {
+  test.each(['/ws', '/', '/updates', '/api/map', '/assets/index-1a2b.js'])('opens on %s', async (path) => {
+    const socket = await open(`${path}?client=abc`, [], { Upgrade: 'WebSocket', Origin: 'https://elsewhere.test' })
+    socket.send('hello')
+    expect(String((await once(socket, 'message'))[0])).toBe('hello')
+    socket.close()
+    expect(hub.seen).toMatchObject([{ url: '/ws?client=abc', headers: { origin: 'https://elsewhere.test' } }])
+    expect(api.seen).toEqual([])
+  })
+
+  test('keeps the sub-protocol and the close code', async () => {
+    const socket = await open('/ws', ['flasktoria.v2'])
+    expect(socket.protocol).toBe('flasktoria.v2')
+    for (const client of sockets.clients) client.close(4_001, 'draining')
+    const [code, reason] = (await once(socket, 'close')) as [number, Buffer]
+    expect([code, String(reason)]).toEqual([4_001, 'draining'])
+  })
+
+  test('carries large frames both ways', async () => {
+    const socket = await open('/ws')
+    const frame = Buffer.alloc(4 * 1_048_576, 'fleet')
+    socket.send(frame)
+    const [echo] = (await once(socket, 'message')) as [Buffer]
+    expect(echo.equals(frame)).toBe(true)
+    socket.close()
+  })
+
+  test("refuses in the hub's own words", async () => {
+    expect(await ask(origin, '/ws')).toMatchObject({ status: 426, body: 'upgrade' })
+  })
+})
+
+describe('limits', () => {
+  test('answer 429 to an address that asks too often', async () => {
+    const limited = await startOrigin({
+      queryApis: [api.port],
+      streamHubs: [hub.port],
+      edit: { 'upstreams.conf': (text) => text.replace(/rate=\d+r\/s/, 'rate=1r/m').replace(/burst=\d+/, 'burst=1') },
+    })
+    expect((await ask(limited, '/api/map')).status).toBe(200)
+    expect((await ask(limited, '/api/map')).status).toBe(200)
+    const refused = await ask(limited, '/api/map')
+    expectProblem(refused, 'too_many_requests')
+    expect(refused.headers['retry-after']).toBe('1')
+    expectProblem(await ask(limited, '/'), 'too_many_requests')
+  })
+
+  test('answer 429 to an address with too many sockets', async () => {
+    const limited = await startOrigin({
+      queryApis: [api.port],
+      streamHubs: [hub.port],
+      edit: { 'upstreams.conf': (text) => text.replace(/connections \d+/, 'connections 1') },
+    })
+    expect((await ask(limited, '/api/map')).status).toBe(200)
+    const socket = new WebSocket(`ws://127.0.0.1:${limited}/ws`)
+    await once(socket, 'open')
+    expectProblem(await ask(limited, '/api/map'), 'too_many_requests')
+    socket.close()
+  })
+})
+
+describe('a service that fails', () => {
+  test('and is not there is 502', async () => {
+    const nobody = await freePort()
+    const lonely = await startOrigin({ queryApis: [nobody], streamHubs: [nobody] })
+    const answer = await ask(lonely, '/api/map')
+    expectProblem(answer, 'bad_gateway')
+    expect(answer.headers['retry-after']).toBe('1')
+    const upgrade = 'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n'
+    expectProblem(await exchange(lonely, upgrade), 'bad_gateway')
+  })
+
+  test('to be reached is replaced by its replica, for POST too', async () => {
+    const nobody = await freePort()
+    const replicated = await startOrigin({ queryApis: [nobody, api.port, nobody], streamHubs: [hub.port] })
+    const statuses: number[] = []
+    for (let turn = 0; turn < 12; turn++) statuses.push((await ask(replicated, '/api/wsctl', '', 'POST')).status)
+    expect(statuses).toEqual(Array<number>(12).fill(200))
+    expect(api.seen).toHaveLength(12)
+  })
+
+  test('after it got a POST is not asked again: the mute may be done', async () => {
+    const broken = await startBackend((incoming) => incoming.socket.destroy())
+    const replicated = await startOrigin({ queryApis: [broken.port, broken.port], streamHubs: [hub.port] })
+    expectProblem(await ask(replicated, '/api/wsctl', '', 'POST'), 'bad_gateway')
+    expect(broken.seen).toHaveLength(1)
+  })
+
+  test('to answer in time is 504, and the question is not put to a replica', async () => {
+    const silent = await startBackend(() => {})
+    const impatient = await startOrigin({
+      queryApis: [silent.port, silent.port],
+      streamHubs: [hub.port],
+      edit: {
+        'nginx.conf': (text) =>
+          text
+            .replace('proxy_next_upstream_timeout 5s', 'proxy_next_upstream_timeout 500ms')
+            .replace('proxy_read_timeout 75s', 'proxy_read_timeout 1s'),
+      },
+    })
+    expectProblem(await ask(impatient, '/api/map'), 'gateway_timeout')
+    expect(silent.seen).toHaveLength(1)
+  })
+})
