@@ -36,11 +36,13 @@ const pidFile = ({ dir, name }: Pick<DaemonPlan, 'dir' | 'name'>) => join(dir, `
 /** When the kernel started a process, in its ticks since boot; undefined when there is no such process, or only its zombie. */
 function startedAt(pid: number): string | undefined {
   try {
-    // The name in parentheses may hold spaces; what follows it does not. See proc(5): state is field 3, starttime field 22.
+    // The name in parentheses may hold spaces; what follows it does not. See proc(5): field 3 stands first here.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ')
-    return fields[0] === 'Z' ? undefined : fields[19]
+    const [state, threads, startTime] = [fields[0], Number(fields[17]), fields[19]]
+    // A killed process is a zombie before its other threads have let go of its ports.
+    return state === 'Z' && threads <= 1 ? undefined : startTime
   } catch {
     return undefined
   }
