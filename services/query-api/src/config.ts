@@ -6,6 +6,7 @@ import {
   vehicleNamesSchema,
 } from '@flasktoria/contracts/catalogue'
 import { logLevels } from '@flasktoria/service-kit/logger'
+import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { tableProfileOptionSchema } from '@flasktoria/warehouse/table-profile'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
@@ -61,6 +62,17 @@ const options = z.object({
   ),
 })
 
+const hs2Url = z
+  .string()
+  .superRefine((url, context) => {
+    try {
+      parseHs2Url(url)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) })
+    }
+  })
+  .meta({ description: 'The HiveServer2: `hive2://[user:password@]host[:port]/[database]?auth=NOSASL|PLAIN`.' })
+
 const warehouses = z.discriminatedUnion('WAREHOUSE', [
   z.object({ WAREHOUSE: z.literal('none') }),
   z.object({
@@ -69,9 +81,7 @@ const warehouses = z.discriminatedUnion('WAREHOUSE', [
   }),
   z.object({
     WAREHOUSE: z.literal('hs2'),
-    HS2_URL: z
-      .string()
-      .meta({ description: 'HiveServer2: hive2://[user:pass@]host:port[,host:port]/[database]?auth=…' }),
+    HS2_URL: hs2Url,
     TABLE_PROFILE: tableProfileOptionSchema,
   }),
 ])

@@ -4,6 +4,9 @@ import { anomaly, ask, createTestApp, errorOf, testNow } from './test-app.ts'
 
 const anomalies = (app: Parameters<typeof ask>[0], query = 'start_ts=0') =>
   ask(app, 'getAnomalies', `/api/anomalies?${query}`)
+const failing = (fail: 'unavailable' | 'timeout') =>
+  createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse }).app
+const stored = (ts: number, detected: string) => ['v', ts, 1, detected, 'confirmed', '', '']
 
 test('200: everything is text but what was added, newest first, and unknown anomalies are left out', async () => {
   const { app, hear } = createTestApp()
@@ -28,7 +31,6 @@ test('200: everything is text but what was added, newest first, and unknown anom
 })
 
 test('200: history and window are one list, each anomaly once, both ends included', async () => {
-  const stored = (ts: number, detected: string) => ['v', ts, 1, detected, 'confirmed', '', '']
   const { warehouse } = createScriptedWarehouse({ anomalies: [stored(testNow - 5, 'd'), stored(testNow - 7, 'd')] })
   const { app, hear } = createTestApp({ warehouse })
   hear(
@@ -39,7 +41,7 @@ test('200: history and window are one list, each anomaly once, both ends include
     anomaly('v', 1, testNow),
   )
   const { body } = await anomalies(app, `start_ts=${testNow - 9}`)
-  expect(body.map(({ timestamp }: { timestamp: number }) => testNow - timestamp)).toEqual([0, 5, 5, 7, 9])
+  expect(body.map(({ timestamp }) => testNow - timestamp!)).toEqual([0, 5, 5, 7, 9])
 })
 
 test('200: nothing is an empty list', async () => {
@@ -56,8 +58,6 @@ test.for([
 })
 
 test('503 and 504: a warehouse that is away or slow', async () => {
-  const failing = (fail: 'unavailable' | 'timeout') =>
-    createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse }).app
   expect(await anomalies(failing('unavailable'))).toMatchObject(errorOf(503, ''))
   expect(await anomalies(failing('timeout'))).toMatchObject(errorOf(504, ''))
 })

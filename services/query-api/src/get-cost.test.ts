@@ -4,6 +4,8 @@ import { anomaly, ask, createTestApp, errorOf, reading, testNow } from './test-a
 
 const cost = (app: Parameters<typeof ask>[0], id = 'v') => ask(app, 'getCost', `/api/cost/${id}`)
 const speed = 'pid_13_mode_1'
+const failing = (fail: 'unavailable' | 'timeout') =>
+  createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse }).app
 
 test('200: what the window knows, of this vehicle only, when there is no warehouse', async () => {
   const { app, hear } = createTestApp()
@@ -30,8 +32,6 @@ test('400: what is no vehicle id', async () => {
 })
 
 test('503 and 504: one failed question fails the answer', async () => {
-  const failing = (fail: 'unavailable' | 'timeout') =>
-    createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse }).app
   expect(await cost(failing('unavailable'))).toMatchObject(errorOf(503, ''))
   expect(await cost(failing('timeout'))).toMatchObject(errorOf(504, ''))
 })

@@ -27,9 +27,7 @@ test('200: ids that JavaScript or JSON might trip over are vehicles like any oth
   const { app, hear } = createTestApp()
   hear(...ids.map((id) => position(id, testNow, 1, 2)))
   const { body } = await map(app)
-  expect(body.vehicles.map(({ id, name }: { id: string; name: string }) => [id, name])).toEqual(
-    ids.map((id) => [id, `Vehicle ${id}`]),
-  )
+  expect(body.vehicles.map(({ id, name }) => [id, name])).toEqual(ids.map((id) => [id, `Vehicle ${id}`]))
 })
 
 test.for([

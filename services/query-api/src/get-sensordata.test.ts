@@ -43,8 +43,8 @@ test('200: history and window are one series, without hole or duplicate; history
     reading('v', 'a', testNow - 25, '25'),
   )
   const { body } = await sensordata(app, `sensor_ids=a,b&start_ts=${since}`)
-  expect(body.a.map(({ value }: { value: number }) => value)).toEqual([10, 20, 25, 30])
-  expect(body.b).toEqual([{ timestamp: testNow - 25, value: 25 }])
+  expect(body['a']!.map(({ value }) => value)).toEqual([10, 20, 25, 30])
+  expect(body['b']).toEqual([{ timestamp: testNow - 25, value: 25 }])
 })
 
 test('200: sensors with hostile names have their keys', async () => {
@@ -54,7 +54,7 @@ test('200: sensors with hostile names have their keys', async () => {
   const response = await app.request(
     `/api/sensordata/v?start_ts=1&sensor_ids=${names.map(encodeURIComponent).join(',')}`,
   )
-  const body = Object.entries(await response.json())
+  const body = Object.entries((await response.json()) as object)
   expect(body.map(([name]) => name)).toEqual(names)
   expect(body[0]).toEqual(['__proto__', [{ timestamp: testNow, value: 1 }]])
 })
@@ -120,7 +120,7 @@ test('503: more requests at once than the warehouse may see are sent away at onc
   const { app } = createTestApp({ warehouse: scripted.warehouse, limits })
   const leaving = new AbortController()
   const query = '/api/sensordata/v?sensor_ids=a&start_ts=1'
-  const waiting = [1, 2].map(() => app.request(query, { signal: leaving.signal }))
+  const waiting = [1, 2].map(async () => app.request(query, { signal: leaving.signal }))
   expect(await sensordata(app, 'sensor_ids=a&start_ts=1')).toMatchObject(errorOf(503, ''))
   leaving.abort()
   await Promise.all(waiting)

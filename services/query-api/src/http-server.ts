@@ -1,6 +1,7 @@
 import { getRequestListener, RequestError } from '@hono/node-server'
 import { errorBody, problems, type ProblemCode } from '@flasktoria/contracts/problems'
 import type { Hono } from 'hono'
+import { once } from 'node:events'
 import { createServer, STATUS_CODES, type Server } from 'node:http'
 import type { RequestEnv } from './request-env.ts'
 
@@ -9,6 +10,7 @@ const idleMs = 120_000
 /** Longer than nginx keeps its connections to us, so that it never sends a request into a closing one. */
 const keepAliveTimeout = 75_000
 const requestTimeout = 30_000
+const drainMs = 5_000
 
 /** Serves the app on a port of its own. What never became a request is answered like any other problem. */
 export function createHttpServer(app: Hono<RequestEnv>): Server {
@@ -29,6 +31,15 @@ export function createHttpServer(app: Hono<RequestEnv>): Server {
     else socket.destroy()
   })
   return server
+}
+
+/** Stops accepting, lets what runs finish for a while, then hangs up. */
+export async function stopHttpServer(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  const hangUp = setTimeout(() => server.closeAllConnections(), drainMs)
+  await closed
+  clearTimeout(hangUp)
 }
 
 const unparsed: Record<string, ProblemCode> = {

@@ -3,11 +3,13 @@ import { errorSchema, problems, type ProblemCode } from '@flasktoria/contracts/p
 import { commonProblems, operations, type Operation, type OperationId } from '@flasktoria/contracts/rest'
 import type { AnomalyUpdate, PositionUpdate, SensordataUpdate } from '@flasktoria/contracts/updates'
 import type { Entry } from '@flasktoria/live-log/log'
+import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { tableProfiles } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import { expect } from 'vitest'
+import type { z } from 'zod'
 import { createApp, type AppDependencies } from './app.ts'
 import { createHistory } from './history.ts'
 import { RecentWindow } from './recent-window.ts'
@@ -43,7 +45,7 @@ export function createTestApp({ warehouse, ...overrides }: Overrides = {}) {
     window,
     windowMs,
     history,
-    mutes: { change: () => Promise.reject(new Error('this test has no mutes')) } as never,
+    mutes: createMemoryMutes(),
     catalogues: { sensors: defaultSensors, anomalies: defaultAnomalies, names: { 'car-1': 'Ada' } },
     newClientId: () => 'fresh-client-id',
     maxBodyBytes: 100_000,
@@ -125,10 +127,11 @@ export const anomaly = (
   } satisfies AnomalyUpdate),
 })
 
+type Answer<Id extends OperationId> = z.output<(typeof operations)[Id]['ok']['schema']>
 type App = { request(path: string, init?: RequestInit): Response | Promise<Response> }
 
 /** Asks, and holds the answer against the contract: its status is listed, its body is as the schema says. */
-export async function ask(app: App, id: OperationId, path: string, init?: RequestInit) {
+export async function ask<Id extends OperationId>(app: App, id: Id, path: string, init?: RequestInit) {
   const response = await app.request(path, init)
   expect(response.headers.get('Access-Control-Allow-Origin')).not.toBe(null)
   expect(response.headers.get('Content-Type')).toBe('application/json')
@@ -140,7 +143,7 @@ export async function ask(app: App, id: OperationId, path: string, init?: Reques
     const listed: readonly ProblemCode[] = [...operation.problems, ...commonProblems]
     expect(listed.map((code) => problems[code].status)).toContain(response.status)
   }
-  return { status: response.status, headers: response.headers, body }
+  return { status: response.status, headers: response.headers, body: body as Answer<Id> }
 }
 
 /** What every operation must withstand beside its own questions. */

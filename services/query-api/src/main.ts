@@ -1,0 +1,110 @@
+// query-api answers REST: live questions out of the live log's recent past, questions about history out of the warehouse.
+import type { LogReader } from '@flasktoria/live-log/log'
+import { createMemoryLog } from '@flasktoria/live-log/log-memory'
+import { createRedisLog } from '@flasktoria/live-log/log-redis'
+import type { Mutes } from '@flasktoria/live-log/mutes'
+import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
+import { createRedisMutes } from '@flasktoria/live-log/mutes-redis'
+import { readConfig } from '@flasktoria/service-kit/config'
+import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
+import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
+import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { tableProfiles } from '@flasktoria/warehouse/table-profile'
+import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createApp } from './app.ts'
+import { configSchema, optionNames, type Config } from './config.ts'
+import { followLog } from './follow-log.ts'
+import { createHistory } from './history.ts'
+import { createHttpServer, stopHttpServer } from './http-server.ts'
+import { RecentWindow } from './recent-window.ts'
+import { createRequestMetrics } from './request-metrics.ts'
+
+/** Parts that the caller made, and keeps: they are not closed with the service. */
+export type Overrides = { reader?: LogReader; mutes?: Mutes; warehouse?: Warehouse; logger?: Logger }
+
+export async function start(config: Config, overrides: Overrides = {}) {
+  await using parts = new AsyncDisposableStack()
+  const own = <T extends { close(): Promise<void> } | undefined>(part: T): T => parts.adopt(part, (it) => it?.close())
+  const logger = overrides.logger ?? createLogger('query-api', config.LOG_LEVEL)
+  const metrics = createMetrics('query-api')
+  const reader = overrides.reader ?? own(openLog(config))
+  const mutes = overrides.mutes ?? own(openMutes(config))
+  const warehouse = overrides.warehouse ?? own(await openWarehouse(config))
+
+  const window = new RecentWindow(
+    {
+      retentionMs: config.WINDOW_MS,
+      maxReadings: config.WINDOW_MAX_READINGS,
+      maxAnomalies: config.WINDOW_MAX_ANOMALIES,
+    },
+    Date.now,
+  )
+  const requestMetrics = createRequestMetrics(metrics, window)
+  const history =
+    warehouse &&
+    createHistory({
+      warehouse,
+      profile: 'TABLE_PROFILE' in config ? config.TABLE_PROFILE : tableProfiles.own,
+      maxRows: config.MAX_ROWS,
+      deadlineMs: config.QUERY_DEADLINE_MS,
+      onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
+    })
+  const app = createApp({
+    window,
+    windowMs: config.WINDOW_MS,
+    history,
+    mutes,
+    catalogues: { sensors: config.SENSORS_FILE, anomalies: config.ANOMALIES_FILE, names: config.VEHICLES_FILE },
+    limits: {
+      sensorIds: config.MAX_SENSOR_IDS,
+      rows: config.MAX_ROWS,
+      historyRequests: config.MAX_HISTORY_REQUESTS,
+    },
+    maxBodyBytes: config.MAX_BODY_BYTES,
+    now: Date.now,
+    newClientId: randomUUID,
+    metrics,
+    requestMetrics,
+    logger,
+  })
+
+  own(followLog(reader, window, logger))
+  const server = createHttpServer(app)
+  server.listen(config.PORT, config.HOST)
+  await once(server, 'listening')
+  parts.defer(() => stopHttpServer(server))
+  const { port } = server.address() as AddressInfo
+  const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`
+  logger.info({ url, warehouse: config.WAREHOUSE }, 'query-api listens')
+
+  const running = parts.move()
+  return { app, url, metrics, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+export type QueryApi = Awaited<ReturnType<typeof start>>
+
+const openLog = ({ REDIS_URL }: Config): LogReader =>
+  REDIS_URL === undefined ? createMemoryLog() : createRedisLog({ url: REDIS_URL })
+
+const openMutes = ({ REDIS_URL }: Config): Mutes =>
+  REDIS_URL === undefined ? createMemoryMutes() : createRedisMutes({ url: REDIS_URL })
+
+/** An engine's driver is loaded only where it is used. */
+async function openWarehouse(config: Config): Promise<Warehouse | undefined> {
+  if (config.WAREHOUSE === 'none') return undefined
+  if (config.WAREHOUSE === 'duckdb') {
+    const { createDuckdbWarehouse } = await import('@flasktoria/warehouse/warehouse-duckdb')
+    return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
+  }
+  const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
+  return createHs2Warehouse({ url: config.HS2_URL })
+}
+
+if (import.meta.main)
+  await runUntilSignal(async () => {
+    const service = await start(readConfig(configSchema, process.env, optionNames))
+    service.metrics.collectProcess()
+    return service
+  })
