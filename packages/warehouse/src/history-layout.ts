@@ -71,10 +71,10 @@ export type HistoryFile = OffsetRange & {
 }
 
 const maxTopicLength = 120
+const escape = (text: string) => Buffer.from(text).toString('hex').replace(/../g, '~$&')
 
 /** Topic and partition for a file name: injective, and never hidden from engines (which skip a leading dot or underscore). */
 export function streamName(topic: string, partition: number): string {
-  const escape = (text: string) => Buffer.from(text).toString('hex').replace(/../g, '~$&')
   const safe = topic.replace(/[^A-Za-z0-9._-]/gu, escape).replace(/^[._]/, escape)
   const short =
     safe.length <= maxTopicLength

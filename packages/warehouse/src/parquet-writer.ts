@@ -12,13 +12,20 @@ const leftoverAgeMs = 3_600_000
 
 /**
  * Puts Parquet files into the layout. Each appears whole or not at all, and is on the disk, name and content, when the call
- * resolves. One call at a time.
+ * resolves. Calls take turns.
  */
 export async function openParquetWriter(options: { directory: string; memoryLimitMb?: number }) {
   const directory = resolve(options.directory)
   await mkdir(join(directory, workshop), { recursive: true })
   await removeLeftovers(join(directory, workshop))
   const encoder = await openParquetEncoder({ threads: 1, ...options, directory })
+
+  let lastTurn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = lastTurn.then(work, work)
+    lastTurn = turn
+    return turn
+  }
 
   const publish = async (
     table: HistoryTable,
@@ -41,29 +48,32 @@ export async function openParquetWriter(options: { directory: string; memoryLimi
     }
   }
 
+  const merge = async (table: HistoryTable, day: number, files: readonly HistoryFile[]): Promise<HistoryFile> => {
+    const folder = join(directory, table.directory, dayDirectory(day))
+    const paths = files.map((file) => join(folder, fileName(file)))
+    const merged: HistoryFile = {
+      stream: files[0]!.stream,
+      first: Math.min(...files.map(({ first }) => first)),
+      last: Math.max(...files.map(({ last }) => last)),
+    }
+    await publish(table, day, merged, (path) => encoder.merge(table, paths, path))
+    await Promise.all(paths.map((path) => rm(path, { force: true })))
+    return merged
+  }
+
   return {
     write: (table: HistoryTable, day: number, file: HistoryFile, rows: readonly ParquetRow[]): Promise<void> =>
-      publish(table, day, file, (path) => encoder.encode(table, rows, path)),
+      inTurn(() => publish(table, day, file, (path) => encoder.encode(table, rows, path))),
 
-    /** Makes neighbours of one stream into one file. Both may be seen for a moment; names tell the old ones. */
-    async merge(table: HistoryTable, day: number, files: readonly HistoryFile[]): Promise<HistoryFile> {
-      const folder = join(directory, table.directory, dayDirectory(day))
-      const paths = files.map((file) => join(folder, fileName(file)))
-      const merged: HistoryFile = {
-        stream: files[0]!.stream,
-        first: Math.min(...files.map(({ first }) => first)),
-        last: Math.max(...files.map(({ last }) => last)),
-      }
-      await publish(table, day, merged, (path) => encoder.merge(table, paths, path))
-      await Promise.all(paths.map((path) => rm(path, { force: true })))
-      return merged
-    },
+    /** Makes at least two neighbours of one stream into one file. For a moment both are seen; the names tell the old ones. */
+    merge: (table: HistoryTable, day: number, files: readonly HistoryFile[]): Promise<HistoryFile> =>
+      inTurn(() => merge(table, day, files)),
 
-    async remove(table: HistoryTable, day: number, name: string): Promise<void> {
-      await rm(join(directory, table.directory, dayDirectory(day), name), { force: true })
-    },
+    remove: (table: HistoryTable, day: number, name: string): Promise<void> =>
+      inTurn(() => rm(join(directory, table.directory, dayDirectory(day), name), { force: true })),
 
-    close: encoder.close,
+    /** Waits for the call under way. */
+    close: (): Promise<void> => inTurn(async () => encoder.close()),
   }
 }
 export type ParquetWriter = Awaited<ReturnType<typeof openParquetWriter>>

@@ -47,41 +47,42 @@ function numberOf(dialect: Dialect, { value: { column, form } }: TableProfile['s
   return `CASE WHEN ${number} BETWEEN -1e308 AND 1e308 THEN ${number} END`
 }
 
-/**
- * Ranges of `<shard>_<timestamp…>` keys that hold a period. Keys are ordered as text, so each length of a timestamp has a
- * range of its own.
- */
-function keyRanges(shard: number, { from, to }: Period): [atLeast: string, below: string][] {
-  const ranges: [string, string][] = []
+/** Cuts a period where times get longer: keys are ordered as text, so only times of one length stand side by side. */
+function* byLength({ from, to }: Period): Generator<Period> {
   let start = Math.max(0, from)
   while (start <= to) {
     const next = Math.min(to + 1, 10 ** String(start).length)
-    // Behind the last number of a length stands what a colon begins: it follows the digits in every encoding.
-    const below = String(next).length === String(start).length ? next : ':'
-    ranges.push([`${shard}_${start}`, `${shard}_${below}`])
+    yield { from: start, to: next - 1 }
     start = next
   }
-  return ranges
+}
+
+/** Bounds of the keys `<shard>_<timestamp…>` of a period whose times have one length. */
+function keyBounds(shard: number, { from, to }: Period): [atLeast: string, below: string] {
+  // Behind the last number of a length stands what a colon begins: it follows the digits in every encoding.
+  const below = String(to + 1).length === String(from).length ? to + 1 : ':'
+  return [`${shard}_${from}`, `${shard}_${below}`]
 }
 
 /** The rows of a period, as the FROM clause of a question: each part is bounded where the engine can look things up. */
 function rowsOf(dialect: Dialect, profile: TableProfile, table: TableFacts, where: readonly string[], period: Period) {
-  const { integer, identifier, text } = dialect
-  const conditions = [
-    ...where,
-    `${timestampOf(dialect, table)} BETWEEN ${integer(period.from)} AND ${integer(period.to)}`,
-  ]
-  if (table.day !== undefined)
-    conditions.push(`${identifier(table.day)} BETWEEN ${dayOf(period.from)} AND ${dayOf(period.to)}`)
-  const select = (more: readonly string[]) =>
-    `SELECT * FROM ${tableName(dialect, profile, table)} WHERE ${[...more, ...conditions].join(' AND ')}`
-  if (table.rowKey === undefined) return `(${select([])}) t`
-  const { column, shards } = table.rowKey
-  const key = identifier(column)
-  const parts = Array.from({ length: shards }, (_, shard) => keyRanges(shard, period))
-    .flat()
-    .map(([atLeast, below]) => select([`${key} >= ${text(atLeast)}`, `${key} < ${text(below)}`]))
-  return `(${parts.length === 0 ? select(['1 = 0']) : parts.join(' UNION ALL ')}) t`
+  const ts = timestampOf(dialect, table)
+  const select = ({ from, to }: Period, more: readonly string[] = []) => {
+    const conditions = [...more, ...where, `${ts} BETWEEN ${dialect.integer(from)} AND ${dialect.integer(to)}`]
+    if (table.day !== undefined)
+      conditions.push(`${dialect.identifier(table.day)} BETWEEN ${dayOf(from)} AND ${dayOf(to)}`)
+    return `SELECT * FROM ${tableName(dialect, profile, table)} WHERE ${conditions.join(' AND ')}`
+  }
+  const { rowKey } = table
+  if (rowKey === undefined) return `(${select(period)}) t`
+  const key = dialect.identifier(rowKey.column)
+  const parts = [...byLength(period)].flatMap((part) =>
+    Array.from({ length: rowKey.shards }, (_, shard) => {
+      const [atLeast, below] = keyBounds(shard, part)
+      return select(part, [`${key} >= ${dialect.text(atLeast)}`, `${key} < ${dialect.text(below)}`])
+    }),
+  )
+  return `(${parts.length === 0 ? select(period, ['1 = 0']) : parts.join(' UNION ALL ')}) t`
 }
 
 const equals = (dialect: Dialect, column: string, value: string) =>

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import {
   BIGINT,
   DOUBLE,
@@ -283,6 +284,8 @@ export async function openParquetEncoder(settings: DuckdbSettings) {
         )
         chunk.setColumns(types.map((type, column) => slice.map((row) => toDuckdb(type, row[column] ?? null))))
         appender.appendDataChunk(chunk)
+        // Writing vectors is our own work: other work of the process has its turn in between.
+        await setImmediate()
       }
       appender.closeSync()
       await copy(table, 'pending', path)

@@ -1,0 +1,76 @@
+import {
+  streamName,
+  type HistoryFile,
+  type HistoryTableName,
+  type OffsetRange,
+} from '@flasktoria/warehouse/history-layout'
+import type { ParquetRow } from '@flasktoria/warehouse/parquet-writer'
+import { rowBytes, type HistoryRow } from './history-rows.ts'
+import type { Position } from './record-source.ts'
+
+/** Rows of one stream for one day of a table, in order of offset. */
+export type Portion = {
+  table: HistoryTableName
+  day: number
+  stream: string
+  offsets: number[]
+  rows: ParquetRow[]
+}
+
+/** What was read and is not on the disk yet. */
+export class HistoryBuffer {
+  readonly portions = new Map<string, Portion>()
+  readonly #positions = new Map<string, Position>()
+  rows = 0
+  bytes = 0
+
+  get isEmpty(): boolean {
+    return this.#positions.size === 0
+  }
+
+  /** Where reading goes on once this is on the disk. */
+  positions(): Iterable<Position> {
+    return this.#positions.values()
+  }
+
+  /** Notes that a record was read, with its row if it has one. `topic` is the one to commit, `name` the one of the files. */
+  add({ topic, partition, offset }: Position, name: string, row: HistoryRow | undefined): void {
+    this.#positions.set(`${topic}\t${partition}`, { topic, partition, offset: offset + 1 })
+    if (row === undefined) return
+    const { table, day, cells } = row
+    const key = `${table}\t${day}\t${name}\t${partition}`
+    let portion = this.portions.get(key)
+    if (portion === undefined) {
+      portion = { table, day, stream: streamName(name, partition), offsets: [], rows: [] }
+      this.portions.set(key, portion)
+    }
+    portion.offsets.push(offset)
+    portion.rows.push(cells)
+    this.rows += 1
+    this.bytes += rowBytes(cells)
+  }
+}
+
+export type PlannedFile = { file: HistoryFile; rows: ParquetRow[] }
+
+/**
+ * The files that a portion still needs, given the files of its stream that the day has already. Rows inside one of them were
+ * written before and are left out; a file never spans another one, or its name would claim what the other one holds.
+ */
+export function planFiles({ stream, offsets, rows }: Portion, written: readonly OffsetRange[]): PlannedFile[] {
+  const covered = written.toSorted((a, b) => a.first - b.first)
+  const files: PlannedFile[] = []
+  let current: PlannedFile | undefined
+  let next = 0
+  for (const [index, offset] of offsets.entries()) {
+    for (; next < covered.length && covered[next]!.last < offset; next++) current = undefined
+    if (next < covered.length && covered[next]!.first <= offset) continue
+    if (current === undefined) {
+      current = { file: { stream, first: offset, last: offset }, rows: [] }
+      files.push(current)
+    }
+    current.file.last = offset
+    current.rows.push(rows[index]!)
+  }
+  return files
+}

@@ -1,0 +1,23 @@
+import { positionSensor } from '@flasktoria/contracts/records'
+import { dayOf, type HistoryTableName } from '@flasktoria/warehouse/history-layout'
+import type { ParquetRow } from '@flasktoria/warehouse/parquet-writer'
+import type { Fact } from './validate.ts'
+
+export type HistoryRow = { table: HistoryTableName; day: number; cells: ParquetRow }
+
+/** A fact as a row of its table: see `historyTables` for the columns. */
+export function historyRow(fact: Fact): HistoryRow {
+  const { vehicle, ts } = fact
+  const day = dayOf(ts)
+  if (fact.kind === 'reading')
+    return { table: 'sensor', day, cells: [vehicle, fact.sensor, ts, fact.value, fact.text, null, null] }
+  if (fact.kind === 'fix')
+    return { table: 'sensor', day, cells: [vehicle, positionSensor, ts, null, fact.text, fact.lat, fact.long] }
+  const { sensor, detectionTime, confirmationTime, anomalyId, rootCause, recommendation } = fact
+  const cells = [vehicle, sensor, ts, detectionTime, confirmationTime, anomalyId, rootCause, recommendation]
+  return { table: 'anomaly', day, cells }
+}
+
+/** Roughly what a row costs in memory. */
+export const rowBytes = (cells: ParquetRow): number =>
+  cells.reduce<number>((sum, cell) => sum + (typeof cell === 'string' ? 24 + 2 * cell.length : 8), 64)

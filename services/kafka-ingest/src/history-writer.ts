@@ -1,0 +1,202 @@
+import {
+  historyTables,
+  listFiles,
+  parseFileName,
+  type HistoryFile,
+  type HistoryTableName,
+} from '@flasktoria/warehouse/history-layout'
+import type { ParquetWriter } from '@flasktoria/warehouse/parquet-writer'
+import type { Logger } from '@flasktoria/service-kit/logger'
+import { setTimeout as delay } from 'node:timers/promises'
+import { HistoryBuffer, planFiles, type Portion } from './history-buffer.ts'
+import { failureReason, type HistoryMetrics } from './history-metrics.ts'
+import { historyRow } from './history-rows.ts'
+import type { Interpreter } from './interpret.ts'
+import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
+
+export type HistoryWriterOptions = {
+  directory: string
+  flushIntervalMs: number
+  flushRows: number
+  /**
+   * For sources whose offsets start anew with each run: a name of this run, so that its files are not taken for those of
+   * another one.
+   */
+  run?: string | undefined
+  /**
+   * When the disk fails for long: the source waits (false), or records are left out, and counted (true). For a source that
+   * feeds the live path too, which must not wait.
+   */
+  isLossy?: boolean | undefined
+}
+
+type Parts = {
+  interpret: Interpreter
+  parquet: Pick<ParquetWriter, 'write'>
+  metrics: HistoryMetrics
+  logger: Logger
+  /** Called with what is on the disk now. Must not throw. */
+  onWritten?: (table: HistoryTableName, day: number) => void
+  now?: () => number
+}
+
+const maxBufferedBytes = 64 * 1024 * 1024
+const firstBackoffMs = 200
+const maxBackoffMs = 10_000
+
+/**
+ * records → rows → Parquet files, each record exactly once: the names of the files say which offsets they hold, files appear
+ * whole or not at all, and offsets are committed behind them. Whatever comes again after a crash finds its file and is left out.
+ *
+ * One buffer collects while the one before it is written. A disk that fails is tried again until it takes the buffer; when both
+ * buffers are full the source waits.
+ */
+export class HistoryWriter implements RecordConsumer {
+  readonly #options: HistoryWriterOptions
+  readonly #parts: Parts
+  #collecting = new HistoryBuffer()
+  #writing: { buffer: HistoryBuffer; done: Promise<void>; abandon: AbortController } | undefined
+  #safe = new Map<string, Position>()
+  #failing: string | undefined
+  readonly #timer: NodeJS.Timeout
+
+  constructor(options: HistoryWriterOptions, parts: Parts) {
+    this.#options = options
+    this.#parts = parts
+    this.#timer = setInterval(() => this.#startFlush(), options.flushIntervalMs)
+  }
+
+  async accept(records: readonly RawRecord[], signal: AbortSignal): Promise<void> {
+    while (this.#isFull()) {
+      this.#startFlush()
+      if (this.#options.isLossy && this.#failing !== undefined) {
+        this.#parts.metrics.dropped.inc(records.length)
+        return
+      }
+      await unlessAborted(this.#writing!.done, signal)
+    }
+    signal.throwIfAborted()
+    const { interpret, metrics, now = Date.now } = this.#parts
+    const arrivedAt = now()
+    const { run } = this.#options
+    for (const record of records) {
+      const interpreted = interpret(record, arrivedAt)
+      if (!interpreted.ok) metrics.refused.inc({ topic: record.topic, reason: interpreted.reason })
+      const name = run === undefined ? record.topic : `${record.topic}@${run}`
+      this.#collecting.add(record, name, interpreted.ok ? historyRow(interpreted.fact) : undefined)
+    }
+    if (this.#isFull()) this.#startFlush()
+    this.#showPending()
+  }
+
+  rewind(): void {
+    this.#collecting = new HistoryBuffer()
+    this.#safe = new Map()
+    this.#writing?.abandon.abort()
+    this.#showPending()
+  }
+
+  safePositions(): Iterable<Position> {
+    return this.#safe.values()
+  }
+
+  /** Why nothing reaches the disk; undefined when all is well. */
+  failing(): string | undefined {
+    return this.#failing
+  }
+
+  /** Puts everything accepted so far on the disk. Rejects when the signal fires first. */
+  async flush(signal: AbortSignal): Promise<void> {
+    while (this.#writing !== undefined || !this.#collecting.isEmpty) {
+      this.#startFlush()
+      await unlessAborted(this.#writing!.done, signal)
+    }
+  }
+
+  /** Ends the work without a flush: what is not on the disk comes again. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    this.rewind()
+    await this.#writing?.done
+  }
+
+  #isFull(): boolean {
+    return this.#collecting.rows >= this.#options.flushRows || this.#collecting.bytes >= maxBufferedBytes
+  }
+
+  #startFlush(): void {
+    if (this.#writing !== undefined || this.#collecting.isEmpty) return
+    const buffer = this.#collecting
+    this.#collecting = new HistoryBuffer()
+    const abandon = new AbortController()
+    const done = this.#writePatiently(buffer, abandon.signal)
+    this.#writing = { buffer, abandon, done }
+  }
+
+  async #writePatiently(buffer: HistoryBuffer, abandoned: AbortSignal): Promise<void> {
+    const { metrics, logger } = this.#parts
+    const endTimer = metrics.flushSeconds.startTimer()
+    for (let backoffMs = firstBackoffMs; !abandoned.aborted; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
+      try {
+        await this.#write(buffer, abandoned)
+        if (this.#failing !== undefined) logger.info('the history reaches the disk again')
+        this.#failing = undefined
+        break
+      } catch (error) {
+        const reason = failureReason(error)
+        metrics.failures.inc({ step: 'write', reason })
+        if (this.#failing === undefined) logger.error({ err: error, reason }, 'the history does not reach the disk')
+        this.#failing = `the history does not reach the disk: ${reason}`
+        await delay(backoffMs, undefined, { signal: abandoned }).catch(() => undefined)
+      }
+    }
+    endTimer()
+    if (!abandoned.aborted)
+      for (const position of buffer.positions()) this.#safe.set(`${position.topic}\t${position.partition}`, position)
+    this.#writing = undefined
+    this.#showPending()
+  }
+
+  async #write(buffer: HistoryBuffer, abandoned: AbortSignal): Promise<void> {
+    for (const [key, portion] of buffer.portions) {
+      if (abandoned.aborted) return
+      await this.#writePortion(portion)
+      buffer.portions.delete(key)
+    }
+  }
+
+  async #writePortion(portion: Portion): Promise<void> {
+    const { parquet, metrics, onWritten } = this.#parts
+    const table = historyTables[portion.table]
+    // The folder, not memory, knows what was written: by us before a crash, or by another instance that took over.
+    const files = planFiles(portion, await this.#written(portion))
+    for (const { file, rows } of files) {
+      await parquet.write(table, portion.day, file, rows)
+      metrics.files.inc({ table: portion.table })
+      metrics.rows.inc({ table: portion.table }, rows.length)
+    }
+    metrics.skipped.inc(portion.rows.length - files.reduce((sum, { rows }) => sum + rows.length, 0))
+    if (files.length > 0) onWritten?.(portion.table, portion.day)
+  }
+
+  async #written({ table, day, stream }: Portion): Promise<HistoryFile[]> {
+    const names = await listFiles(this.#options.directory, historyTables[table], day)
+    return names.flatMap((name) => parseFileName(name) ?? []).filter((file) => file.stream === stream)
+  }
+
+  #showPending(): void {
+    this.#parts.metrics.pendingRows.set(this.#collecting.rows + (this.#writing?.buffer.rows ?? 0))
+  }
+}
+
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,96 @@
+import type { HistoryTableName } from '@flasktoria/warehouse/history-layout'
+import { openParquetWriter } from '@flasktoria/warehouse/parquet-writer'
+import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import type { Logger } from '@flasktoria/service-kit/logger'
+import type { Metrics } from '@flasktoria/service-kit/metrics'
+import { resolve } from 'node:path'
+import { createHistoryMetrics } from './history-metrics.ts'
+import { HistoryRegistrar } from './history-registrar.ts'
+import { HistoryTidy } from './history-tidy.ts'
+import { HistoryWriter, type HistoryWriterOptions } from './history-writer.ts'
+import type { Interpreter } from './interpret.ts'
+import type { RecordConsumer, RecordSource } from './record-source.ts'
+
+export type HistoryOptions = HistoryWriterOptions & {
+  /** The SQL engine that shall know the tables. `location` is the folder as it names it. */
+  register?: { warehouse: Pick<Warehouse, 'dialect' | 'execute'>; location?: string; database?: string } | undefined
+}
+
+export type History = AsyncDisposable & {
+  /** For a source that others read too; see `tee`. */
+  consumer: RecordConsumer
+  /** Reads a source of its own until `signal` aborts; what was read by then is on the disk, and committed, when it resolves. */
+  consume(source: RecordSource, signal: AbortSignal): Promise<void>
+  /** Why nothing reaches the disk; undefined when all is well. */
+  failing(): string | undefined
+}
+
+const lastFlushMs = 8_000
+
+/** Keeps the records as Parquet files, exactly once each. `history-layout.ts` says how. */
+export async function openHistory(
+  options: HistoryOptions,
+  parts: { interpret: Interpreter; metrics: Metrics; logger: Logger },
+): Promise<History> {
+  const directory = resolve(options.directory)
+  const metrics = createHistoryMetrics(parts.metrics)
+  const { interpret, logger } = parts
+  const parquet = await openParquetWriter({ directory })
+  const tidy = new HistoryTidy(directory, { parquet, metrics, logger })
+  const { register } = options
+  const registrar =
+    register &&
+    new HistoryRegistrar(
+      { directory, location: register.location ?? `file://${directory}`, database: register.database },
+      { warehouse: register.warehouse, metrics, logger },
+    )
+  const onWritten = (table: HistoryTableName, day: number) => {
+    tidy.note(table, day)
+    registrar?.note(table, day)
+  }
+  const writer = new HistoryWriter({ ...options, directory }, { interpret, parquet, metrics, logger, onWritten })
+  registrar?.registerAll()
+  await tidy.sweep(Date.now())
+
+  const flushLast = async () => {
+    try {
+      await writer.flush(AbortSignal.timeout(lastFlushMs))
+    } catch (error) {
+      logger.warn({ err: error }, 'the last rows did not reach the disk; they are read again')
+    }
+  }
+
+  return {
+    consumer: writer,
+    failing: () => writer.failing(),
+    async consume(source, signal) {
+      const stop = new AbortController()
+      // The source commits what is safe when it stops, so the flush has to come first.
+      const stopping = (async () => {
+        await untilAborted(signal)
+        await flushLast()
+        stop.abort()
+      })()
+      const lagTimer = setInterval(() => metrics.lag.set(source.state().lagRecords), 1_000)
+      try {
+        await source.run(writer, stop.signal)
+        if (signal.aborted) await stopping
+      } finally {
+        clearInterval(lagTimer)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await flushLast()
+      await writer.close()
+      await tidy.close()
+      await registrar?.close()
+      await parquet.close()
+    },
+  }
+}
+
+const untilAborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((done) => {
+    if (signal.aborted) done()
+    else signal.addEventListener('abort', () => done(), { once: true })
+  })
