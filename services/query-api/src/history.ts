@@ -25,7 +25,6 @@ export function createHistory(options: {
   onRows: (question: string, rows: number) => void
 }) {
   const { warehouse, profile, maxRows, deadlineMs, onRows } = options
-  const { dialect } = warehouse
   // One row more than may be: so an answer that is cut short is seen to be so.
   const limit = maxRows + 1
 
@@ -43,7 +42,11 @@ export function createHistory(options: {
       signal: AbortSignal,
     ): Promise<Map<string, Series>> {
       const bySensor = new Map(question.sensors.map((sensor) => [sensor, new Series()]))
-      for await (const batch of ask('readings', readingsSql(dialect, profile, { ...question, limit }), signal))
+      for await (const batch of ask(
+        'readings',
+        readingsSql(warehouse.dialect, profile, { ...question, limit }),
+        signal,
+      ))
         for (const { sensor, timestamp, value } of readReadings(profile, batch))
           bySensor.get(sensor)?.push(timestamp, value)
       return new Map([...bySensor].map(([sensor, series]) => [sensor, series.newestFirst()]))
@@ -52,7 +55,11 @@ export function createHistory(options: {
     /** In no order. `vehicle` absent: of the fleet. */
     async anomalies(question: Period & { vehicle?: string | undefined }, signal: AbortSignal): Promise<AnomalyFacts[]> {
       const found: AnomalyFacts[] = []
-      for await (const batch of ask('anomalies', anomaliesSql(dialect, profile, { ...question, limit }), signal))
+      for await (const batch of ask(
+        'anomalies',
+        anomaliesSql(warehouse.dialect, profile, { ...question, limit }),
+        signal,
+      ))
         for (const anomaly of readAnomalies(batch)) found.push(anomaly)
       return found
     },
@@ -62,7 +69,7 @@ export function createHistory(options: {
       question: CostQuestion & { sensor: string; movingAbove: number },
       signal: AbortSignal,
     ): Promise<SpeedUse | undefined> {
-      for await (const batch of ask('speed_use', speedUseSql(dialect, profile, question), signal))
+      for await (const batch of ask('speed_use', speedUseSql(warehouse.dialect, profile, question), signal))
         if (batch.rowCount > 0) return readSpeedUse(batch)
       return undefined
     },

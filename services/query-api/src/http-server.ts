@@ -37,8 +37,11 @@ export function createHttpServer(app: Hono<RequestEnv>): Server {
 export async function stopHttpServer(server: Server): Promise<void> {
   const closed = once(server, 'close')
   server.close()
+  // A connection that was busy until now is kept alive by its client.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
   const hangUp = setTimeout(() => server.closeAllConnections(), drainMs)
   await closed
+  clearInterval(idle)
   clearTimeout(hangUp)
 }
 

@@ -9,7 +9,7 @@ import { readConfig } from '@flasktoria/service-kit/config'
 import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
-import { tableProfiles } from '@flasktoria/warehouse/table-profile'
+import { refreshStatements, tableProfiles } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -91,6 +91,9 @@ const openLog = ({ REDIS_URL }: Config): LogReader =>
 const openMutes = ({ REDIS_URL }: Config): Mutes =>
   REDIS_URL === undefined ? createMemoryMutes() : createRedisMutes({ url: REDIS_URL })
 
+/** Until then a session may not see files that were written since; the recent window covers far more. */
+const refreshEveryMs = 5_000
+
 /** An engine's driver is loaded only where it is used. */
 async function openWarehouse(config: Config): Promise<Warehouse | undefined> {
   if (config.WAREHOUSE === 'none') return undefined
@@ -99,7 +102,10 @@ async function openWarehouse(config: Config): Promise<Warehouse | undefined> {
     return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
   }
   const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
-  return createHs2Warehouse({ url: config.HS2_URL })
+  return createHs2Warehouse({
+    url: config.HS2_URL,
+    refresh: { statements: (dialect) => refreshStatements(dialect, config.TABLE_PROFILE), everyMs: refreshEveryMs },
+  })
 }
 
 if (import.meta.main)

@@ -22,10 +22,11 @@ type Overrides = Partial<
   Pick<AppDependencies, 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'>
 > & {
   warehouse?: Warehouse
+  deadlineMs?: number
 }
 
 /** The app as `main.ts` makes it, with a clock that stands still, and a window that the test fills. */
-export function createTestApp({ warehouse, ...overrides }: Overrides = {}) {
+export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: Overrides = {}) {
   const now = overrides.now ?? (() => testNow)
   const limits = overrides.limits ?? { sensorIds: 5, rows: 1_000, historyRequests: 4 }
   const window = new RecentWindow({ retentionMs: windowMs, maxReadings: 100_000, maxAnomalies: 1_000 }, now)
@@ -38,7 +39,7 @@ export function createTestApp({ warehouse, ...overrides }: Overrides = {}) {
       warehouse,
       profile: tableProfiles.own,
       maxRows: limits.rows,
-      deadlineMs: 5_000,
+      deadlineMs,
       onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
     })
   const app = createApp({

@@ -1,0 +1,152 @@
+import { errorSchema } from '@flasktoria/contracts/problems'
+import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
+import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import { once } from 'node:events'
+import { connect, type AddressInfo } from 'node:net'
+import { afterEach, expect, test, vi } from 'vitest'
+import { createHttpServer, stopHttpServer } from './http-server.ts'
+import { createTestApp, reading, testNow } from './test-app.ts'
+
+const cleanups: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+async function serve(overrides: Parameters<typeof createTestApp>[0] = {}) {
+  const made = createTestApp(overrides)
+  const server = createHttpServer(made.app)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  cleanups.push(() => stopHttpServer(server))
+  const { port } = server.address() as AddressInfo
+  return { ...made, server, port, url: `http://127.0.0.1:${port}` }
+}
+
+/** Sends bytes as they are and reads until the server hangs up. */
+async function exchange(port: number, bytes: string) {
+  const socket = connect(port, '127.0.0.1')
+  socket.end(bytes)
+  let text = ''
+  for await (const chunk of socket) text += String(chunk)
+  const [head = '', body = ''] = text.split('\r\n\r\n')
+  return { status: Number(head.split(' ')[1]), head, body }
+}
+const get = (target: string, headers = 'Host: h\r\n') => `GET ${target} HTTP/1.1\r\n${headers}Connection: close\r\n\r\n`
+
+test.for([
+  ['no HTTP at all', 'hello\r\n\r\n', 400],
+  ['no Host', get('/api/map', ''), 400],
+  ['a Host that is none', get('/api/map', 'Host: a b\r\n'), 400],
+  ['a Host with a path', get('/api/map', 'Host: h/evil\r\n'), 400],
+  ['a backslash in the path', get('/api/vehicle/a\\b'), 400],
+  ['a broken percent-encoding', get('/api/vehicle/%E0%A4%A'), 400],
+  ['a lone percent', get('/api/vehicle/%'), 400],
+  ['a target that is no path', get('api/map'), 400],
+  ['headers without end', get('/api/map', `Host: h\r\nX: ${'x'.repeat(20_000)}\r\n`), 431],
+  ['nothing there', get('/nowhere'), 404],
+  ['TRACE', get('/api/map').replace('GET', 'TRACE'), 405],
+  ['a method of another protocol', get('/api/map').replace('GET', 'PROPFIND'), 405],
+] as const)('%s is answered as every error is', async ([, bytes, status]) => {
+  const { port } = await serve()
+  const answer = await exchange(port, bytes)
+  expect(answer.status).toBe(status)
+  expect(errorSchema.parse(JSON.parse(answer.body)).code).toBe(status)
+  expect(answer.head.toLowerCase()).toMatch(/content-type: application\/json\r\n/)
+  expect(answer.head.toLowerCase()).toContain('access-control-allow-origin: *')
+})
+
+test('HEAD sends headers only, OPTIONS is 200, and the connection stays usable', async () => {
+  const { port } = await serve()
+  const { head, body } = await exchange(
+    port,
+    `HEAD /api/map HTTP/1.1\r\nHost: h\r\n\r\nOPTIONS /api/wsctl HTTP/1.1\r\nHost: h\r\n\r\n${get('/api/map')}`,
+  )
+  expect(head).toMatch(/^HTTP\/1\.1 200/)
+  expect(body).toMatch(/^HTTP\/1\.1 200/)
+})
+
+test('a body over the limit is refused, with a length and in chunks', async () => {
+  const { url, port } = await serve({ maxBodyBytes: 1_000 })
+  const response = await fetch(`${url}/api/wsctl`, { method: 'POST', body: 'x'.repeat(500_000) })
+  expect([response.status, errorSchema.parse(await response.json()).code]).toEqual([413, 413])
+  const chunk = `400\r\n${' '.repeat(1_024)}\r\n`
+  const chunked = `POST /api/wsctl HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n${chunk}${chunk}0\r\n\r\n`
+  expect((await exchange(port, chunked)).status).toBe(413)
+})
+
+test('a long answer arrives whole, and one that nobody reads any more is not made', async () => {
+  const { url, hear } = await serve({ limits: { sensorIds: 5, rows: 100_000, historyRequests: 4 } })
+  hear(...Array.from({ length: 40_000 }, (_, index) => reading('v', 'a', testNow - index, `${index / 8}`)))
+  const target = `${url}/api/sensordata/v?sensor_ids=a&start_ts=0`
+  const body = (await (await fetch(target)).json()) as { a: object[] }
+  expect(body.a).toHaveLength(40_000)
+  expect(body.a[39_999]).toEqual({ timestamp: testNow - 39_999, value: 39_999 / 8 })
+  const leaving = new AbortController()
+  const response = await fetch(target, { signal: leaving.signal })
+  leaving.abort()
+  await expect(response.text()).rejects.toThrow('aborted')
+  expect((await fetch(`${url}/livez`)).status).toBe(200)
+})
+
+/** A real engine whose every question takes minutes unless it is cancelled. */
+async function slowWarehouse() {
+  const duckdb = await createDuckdbWarehouse({ directory: '/nonexistent', connections: 1 })
+  const outcomes: string[] = []
+  const slow: Warehouse = {
+    dialect: duckdb.dialect,
+    async *query(_, options) {
+      const sql = `SELECT count(*) FROM range(1000000000) a, range(1000) b WHERE (a.range * b.range) % 7 = 3`
+      try {
+        yield* duckdb.query(sql, options)
+      } catch (error) {
+        outcomes.push((error as { kind: string }).kind)
+        throw error
+      }
+    },
+    execute: (sql, options) => duckdb.execute(sql, options),
+    failing: () => duckdb.failing(),
+    close: () => duckdb.close(),
+  }
+  cleanups.push(() => duckdb.close())
+  return { slow, duckdb, outcomes }
+}
+
+test('a client that goes away cancels its question in the engine', async () => {
+  const { slow, duckdb, outcomes } = await slowWarehouse()
+  const { url, metrics } = await serve({ warehouse: slow })
+  const leaving = new AbortController()
+  const request = fetch(`${url}/api/sensordata/v?sensor_ids=a&start_ts=0`, { signal: leaving.signal })
+  setTimeout(() => leaving.abort(), 300)
+  await expect(request).rejects.toThrow('aborted')
+  await vi.waitFor(() => expect(outcomes).toEqual(['cancelled']), { timeout: 5_000 })
+  // The only connection is free again.
+  const signal = new AbortController().signal
+  for await (const { values } of duckdb.query('SELECT 42 AS a', { signal, deadlineMs: 5_000, maxRows: 1 }))
+    expect(values).toEqual([[42]])
+  await vi.waitFor(async () =>
+    expect(await metrics.registry.metrics()).toContain(
+      '{operation="getSensordata",status="499",service="query-api"} 1',
+    ),
+  )
+})
+
+test('a question that takes longer than its deadline is 504', async () => {
+  const { slow } = await slowWarehouse()
+  const { url } = await serve({ warehouse: slow, deadlineMs: 200 })
+  const response = await fetch(`${url}/api/cost/v`)
+  expect([response.status, errorSchema.parse(await response.json()).message]).toEqual([
+    504,
+    'The history took too long to answer.',
+  ])
+})
+
+test('a server that stops lets what runs finish', async () => {
+  const { url, server } = await serve()
+  const request = fetch(`${url}/api/map`)
+  await once(server, 'request')
+  const stopped = stopHttpServer(server)
+  expect((await request).status).toBe(200)
+  cleanups.length = 0
+  await stopped
+  await expect(fetch(`${url}/api/map`)).rejects.toThrow('fetch failed')
+})
