@@ -5,7 +5,9 @@ import type { StackPorts } from './ports.ts'
 import type { StackService, StackState } from './state.ts'
 
 const root = join(import.meta.dirname, '..', '..')
-const program = (path: string) => [process.execPath, join(root, path)] as const
+// kafkajs asks for timers in the past, which Node warns about once per process.
+const program = (path: string) =>
+  [process.execPath, '--disable-warning=TimeoutNegativeWarning', join(root, path)] as const
 
 /** Where everything is that our processes use. */
 export type Surroundings = Pick<StackState, 'kafka' | 'redis' | 'hs2'> & { ports: StackPorts; historyDir: string }
@@ -50,6 +52,9 @@ export const planSimulator = (options: StackOptions, { kafka }: Surroundings): S
     name: 'simulator',
     dir: options.dir,
     cwd: root,
-    command: [...program('tools/stack/simulator.ts'), kafka.brokers, String(options.simulate)],
+    command: [
+      ...program('tools/stack/simulator.ts'),
+      ...[kafka.brokers, String(options.simulate), kafka.topics.sensor, kafka.topics.anomaly],
+    ],
   },
 })
