@@ -34,7 +34,7 @@ type SessionHandle = Awaited<ReturnType<HiveDriver['openSession']>>['sessionHand
 const { TCLIService, TCLIService_types: types } = generated
 /** V1 to V5 answer by row, which the columns here would read as nothing. Impala knows none above V6. */
 const protocolVersion: number = types.TProtocolVersion.HIVE_CLI_SERVICE_PROTOCOL_V6
-/** What hive-driver calls FETCH_NEXT is Thrift's FETCH_NEXT by luck; its FETCH_FIRST is not, and Impala refuses that one. */
+/** Thrift's own number. hive-driver's `HiveOperation.fetch` takes it for its FETCH_FIRST, which Impala refuses. */
 const fetchNext: number = types.TFetchOrientation.FETCH_NEXT
 const { TStatusCode, TOperationState } = types
 const goodStatuses: ReadonlySet<unknown> = new Set([

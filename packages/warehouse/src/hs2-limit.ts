@@ -49,13 +49,20 @@ export class Limit implements Disposable {
   readonly #endsAt: number
   readonly #timer: NodeJS.Timeout
   readonly #caller: AbortSignal
-  readonly #onDispose: () => void
+  readonly #among: Set<Limit>
 
-  /** `since`: performance.now() at the call, as an iteration may begin later. `onDispose` is called when it is reached, too. */
-  constructor(caller: AbortSignal, deadlineMs: number, since = performance.now(), onDispose: () => void = () => {}) {
+  /**
+   * `since`: performance.now() at the call, as an iteration may begin later. `among`: all limits in force; this one leaves
+   * them when it is reached or disposed of.
+   */
+  constructor(
+    caller: AbortSignal,
+    deadlineMs: number,
+    { since = performance.now(), among = new Set<Limit>() }: { since?: number; among?: Set<Limit> } = {},
+  ) {
     this.#caller = caller
-    this.#onDispose = onDispose
     this.#endsAt = since + deadlineMs
+    this.#among = among.add(this)
     this.#timer = setTimeout(this.#onDeadline, Math.max(0, this.remainingMs), deadlineMs)
     if (caller.aborted) this.#onCaller()
     else caller.addEventListener('abort', this.#onCaller, { once: true })
@@ -77,7 +84,7 @@ export class Limit implements Disposable {
   [Symbol.dispose](): void {
     clearTimeout(this.#timer)
     this.#caller.removeEventListener('abort', this.#onCaller)
-    this.#onDispose()
+    this.#among.delete(this)
   }
 
   #onDeadline = (deadlineMs: number): void =>

@@ -202,9 +202,8 @@ export class Pool<Connection extends Poolable> {
   }
 
   #handOver(slot: Slot<Connection>): void {
-    if (this.#isClosed || slot.connection.failure || performance.now() >= slot.retiresAt) {
-      this.#drop(slot)
-      this.#openForWaiters()
+    if (this.#isClosed || slot.connection.failure) {
+      this.#replace(slot)
       return
     }
     const waiter = this.#waiters.shift()
@@ -232,8 +231,8 @@ export class Pool<Connection extends Poolable> {
         if (isLost) this.#noteFailure(slot.server, failure)
         else if (!isSuspect) slot.server.circuit.succeed()
         if (isLost || isSuspect) this.#dropIdle(slot.server)
-        if (isSuspect) slot.retiresAt = 0
-        this.#handOver(slot)
+        if (isSuspect || performance.now() >= slot.retiresAt) this.#replace(slot)
+        else this.#handOver(slot)
         returned.resolve()
       },
     }
@@ -263,6 +262,11 @@ export class Pool<Connection extends Poolable> {
     slot.isIdle = false
     slot.server.idle = slot.server.idle.filter((other) => other !== slot)
     slot.server.slots--
+    this.#openForWaiters()
+  }
+
+  #replace(slot: Slot<Connection>): void {
+    this.#drop(slot)
     this.#openForWaiters()
   }
 

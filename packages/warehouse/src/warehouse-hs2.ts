@@ -141,7 +141,7 @@ class WarehouseOverHs2 implements Hs2Warehouse {
   }
 
   async execute(sql: string, { signal, deadlineMs }: Omit<QueryOptions, 'maxRows'>): Promise<void> {
-    using limit = this.#startLimit(signal, deadlineMs, performance.now())
+    using limit = new Limit(signal, deadlineMs, { among: this.#running })
     for (let number = 1; ; number++) {
       const attempt = new Attempt(this.#attempts, limit, number)
       try {
@@ -170,7 +170,7 @@ class WarehouseOverHs2 implements Hs2Warehouse {
   }
 
   async *#query(sql: string, options: QueryOptions, since: number): AsyncGenerator<ColumnBatch, void, void> {
-    using limit = this.#startLimit(options.signal, options.deadlineMs, since)
+    using limit = new Limit(options.signal, options.deadlineMs, { since, among: this.#running })
     let rows = 0
     for (let number = 1; ; number++) {
       try {
@@ -199,12 +199,6 @@ class WarehouseOverHs2 implements Hs2Warehouse {
     const session = await Hs2Session.open(this.#servers[server]!, this.#dialect, this.#sessions)
     this.#dialect ??= session.dialect
     return session
-  }
-
-  #startLimit(signal: AbortSignal, deadlineMs: number, since: number): Limit {
-    const limit = new Limit(signal, deadlineMs, since, () => this.#running.delete(limit))
-    this.#running.add(limit)
-    return limit
   }
 
   #inBackground(work: Promise<void>): void {
