@@ -1,4 +1,4 @@
-# One file, one target per image: query-api, stream-hub, kafka-ingest, nginx, warehouse. compose builds them all.
+# One file, one target per image: query-api, stream-hub, kafka-ingest, simulator, nginx, warehouse. compose builds them all.
 
 FROM node:24-trixie-slim AS pnpm
 WORKDIR /opt/pnpm
@@ -11,19 +11,19 @@ COPY packages/ packages/
 # Not `pnpm deploy`: Node strips no types below node_modules, so the workspace stays a workspace.
 FROM pnpm AS query-api-files
 COPY services/query-api/ services/query-api/
-RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/query-api...'
+RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --trust-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/query-api...'
 
 FROM pnpm AS stream-hub-files
 COPY services/stream-hub/ services/stream-hub/
-RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/stream-hub...'
+RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --trust-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/stream-hub...'
 
 FROM pnpm AS kafka-ingest-files
 COPY services/kafka-ingest/ services/kafka-ingest/
-RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/kafka-ingest...'
+RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --prod --frozen-lockfile --trust-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/kafka-ingest...'
 
 FROM pnpm AS console-files
 COPY apps/console/ apps/console/
-RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --frozen-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/console...' \
+RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --frozen-lockfile --trust-lockfile --ignore-scripts --store-dir /pnpm --filter '@flasktoria/console...' \
  && pnpm --filter @flasktoria/console build
 
 FROM node:24-trixie-slim AS service
@@ -42,12 +42,17 @@ FROM service AS stream-hub
 COPY --from=stream-hub-files /app ./
 CMD ["node", "services/stream-hub/src/main.ts"]
 
-# With another command it is also the simulator: see docker-compose.yml.
 FROM service AS kafka-ingest
 COPY --from=kafka-ingest-files /app ./
 # A named volume takes over the owner of the folder that it is mounted on first.
 COPY --from=kafka-ingest-files --chown=1000:1000 /mnt /history
 CMD ["node", "services/kafka-ingest/src/main.ts"]
+
+# Inside the package, so that its imports are found.
+FROM kafka-ingest AS simulator
+COPY tools/stack/simulator.ts services/kafka-ingest/
+HEALTHCHECK NONE
+CMD ["node", "services/kafka-ingest/simulator.ts", "kafka:9092", "50", "fleet.sensor", "fleet.anomaly"]
 
 FROM nginx:1.30 AS nginx
 COPY --from=console-files /app/apps/console/dist /usr/share/nginx/html
@@ -67,7 +72,8 @@ RUN install -d -o 185 -g 185 /var/lib/warehouse && install -d -o 1000 -g 1000 /h
 USER 185:185
 WORKDIR /var/lib/warehouse
 EXPOSE 10000
+# Whether somebody listens on port 10000 (0x2710): a connection without a word would be an error in its log.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=180s --start-interval=1s --retries=3 \
-  CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/10000"]
+  CMD ["grep", "-qE", ":2710 [0:]+ 0A", "/proc/net/tcp", "/proc/net/tcp6"]
 ENTRYPOINT ["java", "@/etc/flasktoria/java.options", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"]
 CMD ["--hiveconf", "hive.server2.thrift.port=10000", "--hiveconf", "hive.server2.authentication=NOSASL"]

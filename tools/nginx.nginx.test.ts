@@ -186,6 +186,10 @@ describe('the console', () => {
     expect((await ask(origin, '/', `If-None-Match: ${headers['etag']}\r\n`)).status).toBe(304)
   })
 
+  test('is served whole, whatever range is wanted', async () => {
+    expect((await ask(origin, '/', 'Range: bytes=9999-\r\n')).status).toBe(200)
+  })
+
   test('may load nothing from elsewhere and be framed by nobody else', async () => {
     const { headers } = await ask(origin, '/')
     expect(headers['content-security-policy']).toMatch(/default-src 'self';.*frame-ancestors 'self'/)

@@ -25,7 +25,7 @@ const unneeded = [
 ]
 
 /** The folder with the jars of the Spark Thrift Server, out of the PyPI source package, which is never built or installed. */
-const sparkJars = () =>
+export const sparkJars = () =>
   cached(`spark-${version}`, async (folder) => {
     const python = await findTool('pip')
     say(`fetching Spark ${version} (318 MB) …`)
