@@ -166,7 +166,7 @@ export const operations = {
       body: z.array(wsctlRequestSchema).max(maxWsctlRequests),
     },
     ok: jsonContent('One result per request, in order.', z.array(wsctlResponseSchema)),
-    problems: ['invalid_request', 'invalid_parameter', 'body_too_large', 'unsupported_media_type'],
+    problems: ['invalid_request', 'invalid_parameter', 'body_too_large'],
   },
 } as const satisfies Record<string, Operation>
 

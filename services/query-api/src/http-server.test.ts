@@ -4,7 +4,7 @@ import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import { once } from 'node:events'
 import { connect, type AddressInfo } from 'node:net'
 import { afterEach, expect, test, vi } from 'vitest'
-import { createHttpServer, stopHttpServer } from './http-server.ts'
+import { createHttpServer } from './http-server.ts'
 import { createTestApp, reading, testNow } from './test-app.ts'
 
 const cleanups: (() => Promise<void>)[] = []
@@ -14,12 +14,12 @@ afterEach(async () => {
 
 async function serve(overrides: Parameters<typeof createTestApp>[0] = {}) {
   const made = createTestApp(overrides)
-  const server = createHttpServer(made.app)
+  const { server, stop } = createHttpServer(made.app)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  cleanups.push(() => stopHttpServer(server))
+  cleanups.push(stop)
   const { port } = server.address() as AddressInfo
-  return { ...made, server, port, url: `http://127.0.0.1:${port}` }
+  return { ...made, server, stop, port, url: `http://127.0.0.1:${port}` }
 }
 
 /** Sends bytes as they are and reads until the server hangs up. */
@@ -74,7 +74,7 @@ test('a body over the limit is refused, with a length and in chunks', async () =
   expect((await exchange(port, chunked)).status).toBe(413)
 })
 
-test('a long answer arrives whole, and one that nobody reads any more is not made', async () => {
+test('a long answer arrives whole, and a reader that leaves in its midst harms nobody', async () => {
   const { url, hear } = await serve({ limits: { sensorIds: 5, rows: 100_000, historyRequests: 4 } })
   hear(...Array.from({ length: 40_000 }, (_, index) => reading('v', 'a', testNow - index, `${index / 8}`)))
   const target = `${url}/api/sensordata/v?sensor_ids=a&start_ts=0`
@@ -140,13 +140,16 @@ test('a question that takes longer than its deadline is 504', async () => {
   ])
 })
 
-test('a server that stops lets what runs finish', async () => {
-  const { url, server } = await serve()
+test('a server that stops lets what runs finish, waits for nobody who asks nothing, and accepts no more', async () => {
+  const { url, server, port, stop } = await serve()
+  cleanups.length = 0
+  const silent = connect(port, '127.0.0.1')
+  await once(silent, 'connect')
   const request = fetch(`${url}/api/map`)
   await once(server, 'request')
-  const stopped = stopHttpServer(server)
-  expect((await request).status).toBe(200)
-  cleanups.length = 0
-  await stopped
+  const stoppingAt = performance.now()
+  const [response] = await Promise.all([request, stop()])
+  expect([response.status, response.ok && typeof (await response.json())]).toEqual([200, 'object'])
+  expect(performance.now() - stoppingAt).toBeLessThan(1_000)
   await expect(fetch(`${url}/api/map`)).rejects.toThrow('fetch failed')
 })

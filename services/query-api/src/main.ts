@@ -18,7 +18,7 @@ import { createApp } from './app.ts'
 import { configSchema, optionNames, type Config } from './config.ts'
 import { followLog } from './follow-log.ts'
 import { createHistory } from './history.ts'
-import { createHttpServer, stopHttpServer } from './http-server.ts'
+import { createHttpServer } from './http-server.ts'
 import { RecentWindow } from './recent-window.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 
@@ -72,10 +72,10 @@ export async function start(config: Config, overrides: Overrides = {}) {
   })
 
   own(followLog(reader, window, logger))
-  const server = createHttpServer(app)
+  const { server, stop } = createHttpServer(app)
   server.listen(config.PORT, config.HOST)
   await once(server, 'listening')
-  parts.defer(() => stopHttpServer(server))
+  parts.defer(stop)
   const { port } = server.address() as AddressInfo
   const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`
   logger.info({ url, warehouse: config.WAREHOUSE }, 'query-api listens')
