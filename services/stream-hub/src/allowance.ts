@@ -1,0 +1,22 @@
+/** A token bucket: `burst` at once, `perSecond` in the long run. */
+export class Allowance {
+  readonly #burst: number
+  readonly #perSecond: number
+  #left: number
+  #countedAtMs = 0
+
+  constructor(burst: number, perSecond: number) {
+    this.#burst = burst
+    this.#perSecond = perSecond
+    this.#left = burst
+  }
+
+  /** False: nothing is left, and nothing was taken. */
+  take(nowMs: number): boolean {
+    this.#left = Math.min(this.#burst, this.#left + ((nowMs - this.#countedAtMs) / 1000) * this.#perSecond)
+    this.#countedAtMs = nowMs
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+}

@@ -1,0 +1,90 @@
+import { clientMessageSchema, streamLimits, type ClientMessage, type ServerMessage } from '@flasktoria/contracts/stream'
+import type { Hub } from './hub.ts'
+import type { Session } from './session.ts'
+
+type ErrorCode = Extract<ServerMessage, { type: 'error' }>['code']
+
+export type ConversationLimits = {
+  maxSubscriptions: number
+  /** Named in all subscriptions of a session together. */
+  maxVehicles: number
+}
+
+type Deps = { hub: Hub; limits: ConversationLimits; onError: (code: ErrorCode) => void; now: () => number }
+
+const decoder = new TextDecoder()
+
+/**
+ * What clients say. A plain client may say anything, it is ignored. What a v2 client says is checked and bounded: a message
+ * that is refused costs an `error` each, until there are too many of them; a message of unheard-of length ends the session.
+ */
+export class Conversation {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  hear(session: Session, data: Uint8Array, isBinary: boolean): void {
+    const { hub } = this.#deps
+    hub.hear(session)
+    if (data.length > streamLimits.messageBytes) {
+      if (session.protocol === 'plain') hub.closeWith(session, 1009, 'the message is too long')
+      else hub.close(session, 'protocolError')
+      return
+    }
+    if (session.protocol === 'plain') return
+    if (!session.messages.take(this.#deps.now()))
+      return this.#refuse(session, 'too_many_messages', `at most ${streamLimits.messagesPerSecond} messages a second`)
+    const parsed = isBinary ? undefined : parse(decoder.decode(data))
+    if (parsed?.isValid) this.#answer(session, parsed.message)
+    else this.#refuse(session, 'bad_message', parsed?.reason ?? 'messages are text', parsed?.id)
+  }
+
+  #answer(session: Session, message: ClientMessage): void {
+    const { hub, limits } = this.#deps
+    const { subscriptions } = session
+    switch (message.type) {
+      case 'ping':
+        return hub.say(session, { type: 'pong', ...(message.nonce !== undefined && { nonce: message.nonce }) })
+      case 'unsubscribe':
+        if (subscriptions.has(message.id)) return hub.unsubscribe(session, message.id)
+        return this.#refuse(session, 'unknown_subscription', 'there is no such subscription', message.id)
+      case 'subscribe': {
+        if (subscriptions.has(message.id))
+          return this.#refuse(session, 'duplicate_subscription', 'this id is in use', message.id)
+        const most = `at most ${limits.maxSubscriptions} subscriptions with ${limits.maxVehicles} vehicles in all`
+        const vehicles = [...subscriptions.values()].reduce((sum, { filter }) => sum + (filter.vehicles?.size ?? 0), 0)
+        const isTooMuch =
+          subscriptions.size >= limits.maxSubscriptions ||
+          vehicles + (message.vehicles?.length ?? 0) > limits.maxVehicles
+        if (isTooMuch) return this.#refuse(session, 'too_many_subscriptions', most, message.id)
+        return hub.subscribe(session, message)
+      }
+    }
+  }
+
+  #refuse(session: Session, code: ErrorCode, message: string, id?: string): void {
+    const { hub, onError, now } = this.#deps
+    onError(code)
+    if (!session.errors.take(now())) return hub.close(session, 'abuse')
+    hub.say(session, { type: 'error', code, message, ...(id !== undefined && { id }) })
+  }
+}
+
+type Parsed = { isValid: true; message: ClientMessage } | { isValid: false; reason: string; id?: string }
+
+export function parse(text: string): Parsed {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return { isValid: false, reason: 'this is no JSON' }
+  }
+  const result = clientMessageSchema.safeParse(value)
+  if (result.success) return { isValid: true, message: result.data }
+  const issue = result.error.issues[0]!
+  const reason = [issue.path.join('.'), issue.message].filter(Boolean).join(': ').slice(0, 200)
+  const id = typeof value === 'object' && value !== null && 'id' in value ? value.id : undefined
+  return { isValid: false, reason, ...(typeof id === 'string' && { id: id.slice(0, 64) }) }
+}

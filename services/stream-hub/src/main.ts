@@ -1,0 +1,125 @@
+// stream-hub sends what happens in the live log to every connected browser, each in its own choice.
+import { streamLimits } from '@flasktoria/contracts/stream'
+import type { LogReader } from '@flasktoria/live-log/log'
+import { createRedisLog } from '@flasktoria/live-log/log-redis'
+import type { Mutes } from '@flasktoria/live-log/mutes'
+import { createRedisMutes } from '@flasktoria/live-log/mutes-redis'
+import { ConfigError, readConfig } from '@flasktoria/service-kit/config'
+import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
+import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
+import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { setTimeout as sleep } from 'node:timers/promises'
+import manifest from '../package.json' with { type: 'json' }
+import { ClientMutes } from './client-mutes.ts'
+import { configSchema, optionNames, type Config } from './config.ts'
+import { Conversation } from './conversation.ts'
+import { drain } from './drain.ts'
+import { FlushLoop } from './flush-loop.ts'
+import { followLog } from './follow-log.ts'
+import { createHubMetrics, registerHubFigures } from './hub-metrics.ts'
+import { Hub, type HubOptions } from './hub.ts'
+import { createOperations } from './operations.ts'
+import { Reception } from './reception.ts'
+import { listenWithUws } from './socket-uws.ts'
+
+/** Parts that the caller made, and keeps: they are not closed with the service. */
+export type Overrides = { reader?: LogReader; mutes?: Mutes; logger?: Logger }
+
+const now = () => performance.now()
+
+/** A log that answers within this time is there when `start` resolves; another one is waited for in the background. */
+const firstSnapshotMs = 1_000
+
+export async function start(config: Config, overrides: Overrides = {}) {
+  await using parts = new AsyncDisposableStack()
+  const own = <T extends { close(): Promise<void> }>(part: T): T => parts.adopt(part, (it) => it.close())
+  const logger = overrides.logger ?? createLogger('stream-hub', config.LOG_LEVEL)
+  const metrics = createMetrics('stream-hub')
+  const hubMetrics = createHubMetrics(metrics)
+  const onError = (error: Error) => logger.warn({ err: error }, 'Redis is in trouble')
+  const reader = overrides.reader ?? own(createRedisLog({ url: redisUrl(config), onError }))
+  const mutes = overrides.mutes ?? own(createRedisMutes({ url: redisUrl(config), onError }))
+
+  const hub: Hub = new Hub({ options: hubOptions(config), metrics: hubMetrics, now, wake: () => loop.wake() })
+  const loop = new FlushLoop(hub, { minMs: config.TICK_MS, maxMs: config.MAX_TICK_MS }, now)
+  parts.defer(() => loop.stop())
+  registerHubFigures(metrics, () => hub.figures())
+  const clientMutes = parts.use(new ClientMutes({ mutes, logger, onFailure: () => hubMetrics.muteFailures.inc() }))
+  const reception = new Reception({
+    hub,
+    mutes: clientMutes,
+    conversation: new Conversation({
+      hub,
+      now,
+      limits: { maxSubscriptions: config.MAX_SUBSCRIPTIONS, maxVehicles: config.MAX_VEHICLES },
+      onError: (code) => hubMetrics.errors.inc({ code }),
+    }),
+    maxConnections: config.MAX_CONNECTIONS,
+    allowedOrigins: config.ALLOWED_ORIGINS,
+    onRefusal: (reason) => hubMetrics.refusals.inc({ reason }),
+  })
+  const checks = [
+    {
+      name: 'log',
+      failing: () =>
+        hub.isLoaded ? (hub.isConnected ? undefined : 'the live log is away') : 'the live log was not read yet',
+    },
+  ]
+  const server = await listenWithUws({
+    host: config.HOST,
+    port: config.PORT,
+    // Longer ones than the contract allows come through up to here, so that the close code can say what was wrong.
+    maxMessageBytes: streamLimits.messageBytes * 4,
+    maxBufferedBytes: config.MAX_BUFFERED_BYTES,
+    // The hub closes first, and says why.
+    idleTimeoutMs: config.IDLE_TIMEOUT_MS + 8_000,
+    admit: (handshake) => reception.admit(handshake),
+    answer: createOperations(checks, metrics),
+  })
+  parts.defer(async () => {
+    reception.close()
+    server.stopListening()
+    await drain(hub, config.DRAIN_MS, Math.random)
+    // What was said to the clients has to leave before the sockets go.
+    await sleep(lastWordsMs)
+    server.close()
+  })
+  void clientMutes.start()
+  const following = followLog(reader, hub, logger)
+  own(following)
+  await Promise.race([following.isFollowing, sleep(firstSnapshotMs)])
+
+  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
+  const url = `ws://${host}:${server.port}`
+  logger.info({ url }, 'stream-hub listens')
+  const running = parts.move()
+  return { url, port: server.port, metrics, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+export type StreamHub = Awaited<ReturnType<typeof start>>
+
+const lastWordsMs = 200
+
+function redisUrl({ REDIS_URL }: Config): string {
+  if (REDIS_URL === undefined)
+    throw new ConfigError('REDIS_URL names no Redis: the hub needs one for the live log and the mutes')
+  return REDIS_URL
+}
+
+const hubOptions = (config: Config): HubOptions => ({
+  ringLength: config.RING_LENGTH,
+  maxEvents: config.MAX_EVENTS,
+  maxStateKeys: config.MAX_STATE_KEYS,
+  stateRetentionMs: config.STATE_RETENTION_MS,
+  session: { messagesPerSecond: config.MESSAGES_PER_SECOND, errorsBurst: 20, errorsPerMinute: 6 },
+  slowAfterMs: config.SLOW_AFTER_MS,
+  pingIntervalMs: config.PING_INTERVAL_MS,
+  idleTimeoutMs: config.IDLE_TIMEOUT_MS,
+  serverName: `flasktoria-stream-hub/${manifest.version}`,
+})
+
+if (import.meta.main)
+  await runUntilSignal(async () => {
+    const service = await start(readConfig(configSchema, process.env, optionNames))
+    service.metrics.collectProcess()
+    return service
+  })

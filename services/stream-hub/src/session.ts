@@ -1,0 +1,220 @@
+import type { Subscribe } from '@flasktoria/contracts/stream'
+import { parseCursor } from '@flasktoria/live-log/cursor'
+import type { MuteRules } from '@flasktoria/live-log/mutes'
+import { Allowance } from './allowance.ts'
+import type { Protocol, SnapshotPart } from './frames.ts'
+import type { Group } from './groups.ts'
+import type { Kept, LogWindow } from './log-window.ts'
+import { createFilter, everything, sees, type Filter } from './subscription.ts'
+import type { Connection } from './transport.ts'
+import { createView, isMuted, seesAnomalies, viewSees, type View } from './view.ts'
+
+/**
+ * Where a session stands:
+ *
+ *            ┌──────── a send was queued, a subscription was made, a mute taken back ────────┐
+ *            │                                                                               ▼
+ *   open ► live ◄──────────── nothing to walk, cursor = what the groups were sent ──────── behind ◄ open
+ *            └───────────────────────────────► closed ◄──────────────────────────────────────┘
+ *
+ * A live session costs a place in its group. One that is behind costs a cursor: whatever it missed is found in the log
+ * window when its connection takes bytes again.
+ */
+export type Standing = { at: 'live'; group: Group<Session> } | Behind | { at: 'closed' }
+
+export type Behind = {
+  at: 'behind'
+  /** Everything up to here was sent, as far as a subscription wants it. May lie ahead of what the groups were sent. */
+  cursor: number
+  /** The connection holds bytes that it could not send. */
+  isBlocked: boolean
+  /** When the connection last took bytes. */
+  progressAtMs: number
+  /** Sent before anything else, in order. */
+  walks: Walk[]
+}
+
+/** A part of the state that the client has to be sent, whenever it changed last. */
+export type Walk = {
+  entries: Iterator<Kept>
+  /** The one that the last frame had no room for. */
+  heldBack?: Kept
+  sees: (kept: Kept) => boolean
+  /** Absent: sent as updates. */
+  snapshot?: Omit<SnapshotPart, 'cursor' | 'more'>
+}
+
+export type Subscription = {
+  readonly id: string
+  readonly filter: Filter
+  /** The client has, or was sent, everything after `fromSeq` up to `servedTo`. */
+  fromSeq: number
+  servedTo: number
+  /** Resumes at a seq that this hub has not seen yet; another hub has. */
+  isAheadUntilMs?: number
+}
+
+export type SessionLimits = { messagesPerSecond: number; errorsBurst: number; errorsPerMinute: number }
+
+/** How long a cursor may lie ahead of what this hub has seen: another hub can be quicker by as much. */
+const aheadForMs = 2_000
+
+/** One client connection: what it wants to see, and where it stands. Sends nothing by itself. */
+export class Session {
+  readonly connection: Connection
+  readonly protocol: Protocol
+  readonly client: string | undefined
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly messages: Allowance
+  readonly errors: Allowance
+  standing: Standing
+  view: View
+  #mutes: MuteRules | undefined
+  /** Nothing but control messages is sent before the mutes of its client are known. */
+  awaitsMutes: boolean
+  /** It has to be told that events may be missing, whatever the window remembers. */
+  owesGap = false
+  /** Events missing up to here were told of. */
+  toldGapTo = 0
+  heardAtMs: number
+  pingedAtMs: number
+  isPingOpen = false
+
+  constructor(
+    connection: Connection,
+    protocol: Protocol,
+    client: string | undefined,
+    cursor: number,
+    limits: SessionLimits,
+    nowMs: number,
+  ) {
+    this.connection = connection
+    this.protocol = protocol
+    this.client = client
+    this.standing = standBehind(cursor, nowMs)
+    this.awaitsMutes = client !== undefined
+    this.messages = new Allowance(limits.messagesPerSecond, limits.messagesPerSecond)
+    this.errors = new Allowance(limits.errorsBurst, limits.errorsPerMinute / 60)
+    this.heardAtMs = nowMs
+    this.pingedAtMs = nowMs
+    this.view = this.#createView()
+  }
+
+  /** Where its subscriptions begin that can't go into a group yet. */
+  get beginsAt(): number {
+    return Math.max(0, ...[...this.subscriptions.values()].map(({ fromSeq }) => fromSeq))
+  }
+
+  /**
+   * Whether an entry after the session's cursor has to be sent. A subscription that resumes further back than the others
+   * takes the cursor back with it; what the others were sent already is not sent again.
+   */
+  needs({ seq, entry }: Kept): boolean {
+    if (!viewSees(this.view, entry)) return false
+    if (this.protocol === 'plain') return true
+    let isNeeded = false
+    for (const { filter, fromSeq, servedTo } of this.subscriptions.values()) {
+      if (seq <= fromSeq || !sees(filter, entry)) continue
+      if (seq <= servedTo) return false
+      isNeeded = true
+    }
+    return isNeeded
+  }
+
+  subscribe({ id, cursor: resumeAt, ...wishes }: Subscribe, behind: Behind, window: LogWindow, nowMs: number): void {
+    behind.cursor = Math.min(behind.cursor, window.head)
+    const { cursor } = behind
+    const subscription = { id, filter: createFilter(wishes), fromSeq: cursor, servedTo: cursor }
+    this.subscriptions.set(id, subscription)
+    this.view = this.#createView()
+    const resume = resumeAt === undefined ? undefined : parseCursor(resumeAt)
+    if (resume?.epoch === window.epoch) this.#resume(subscription, behind, resume.seq, window, nowMs)
+    else if (resumeAt === undefined) this.#walkSnapshot(subscription, behind, 'subscribed', window)
+    else this.#walkSnapshot(subscription, behind, resume ? 'epoch' : 'cursor_unknown', window)
+  }
+
+  unsubscribe(id: string): void {
+    this.subscriptions.delete(id)
+    this.view = this.#createView()
+    if (this.standing.at === 'behind')
+      this.standing.walks = this.standing.walks.filter(({ snapshot }) => snapshot?.id !== id)
+  }
+
+  /** True: something that was muted may be visible now; `walkUncovered` sends it. */
+  setMutes(mutes: MuteRules): boolean {
+    const before = this.#mutes
+    this.#mutes = mutes
+    this.view = this.#createView()
+    this.awaitsMutes = false
+    return before !== undefined && before.size > 0
+  }
+
+  /** The present state of what was not visible in an earlier view. */
+  walkUncovered(before: View, behind: Behind, window: LogWindow): void {
+    const waiting = behind.walks.findIndex(({ snapshot }) => !snapshot)
+    // While one waits, what the client knows lies two views back: then all that it sees is sent.
+    if (waiting >= 0) behind.walks.splice(waiting, 1)
+    const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
+    behind.walks.push({
+      entries: window.state(waiting >= 0 ? undefined : muted),
+      sees: ({ entry }) => viewSees(this.view, entry) && (waiting >= 0 || isMuted(before.mutes, entry)),
+    })
+  }
+
+  /** The log began anew: nothing that was sent counts any more. */
+  beginAnew(behind: Behind, window: LogWindow): void {
+    behind.cursor = window.head
+    behind.walks = []
+    this.toldGapTo = 0
+    for (const subscription of this.subscriptions.values()) this.#walkSnapshot(subscription, behind, 'epoch', window)
+  }
+
+  /** A cursor that lay ahead, and that the log did not reach in time, was none. */
+  stopWaiting(behind: Behind, window: LogWindow, nowMs: number): void {
+    for (const subscription of this.subscriptions.values()) {
+      if (subscription.isAheadUntilMs === undefined || nowMs < subscription.isAheadUntilMs) continue
+      if (subscription.fromSeq > window.head) this.#walkSnapshot(subscription, behind, 'cursor_unknown', window)
+      delete subscription.isAheadUntilMs
+    }
+  }
+
+  #resume(subscription: Subscription, behind: Behind, seq: number, window: LogWindow, nowMs: number): void {
+    subscription.fromSeq = subscription.servedTo = seq
+    if (seq > window.head) {
+      subscription.isAheadUntilMs = nowMs + aheadForMs
+      if (this.subscriptions.size === 1) behind.cursor = seq
+    } else if (seq < behind.cursor) {
+      for (const other of this.subscriptions.values())
+        if (other !== subscription) other.servedTo = Math.max(other.servedTo, behind.cursor)
+      behind.cursor = seq
+      this.toldGapTo = 0
+    }
+  }
+
+  #walkSnapshot(subscription: Subscription, behind: Behind, reason: SnapshotPart['reason'], window: LogWindow): void {
+    const { id, filter } = subscription
+    behind.cursor = Math.min(behind.cursor, window.head)
+    subscription.fromSeq = subscription.servedTo = behind.cursor
+    delete subscription.isAheadUntilMs
+    if (reason !== 'subscribed' && seesAnomalies([filter])) this.owesGap = true
+    behind.walks.push({
+      entries: window.state(filter.vehicles),
+      sees: ({ entry }) => sees(filter, entry) && !isMuted(this.#mutes, entry),
+      snapshot: { id, part: 0, reason },
+    })
+  }
+
+  #createView(): View {
+    const filters =
+      this.protocol === 'plain' ? [everything] : [...this.subscriptions.values()].map(({ filter }) => filter)
+    return createView(filters, this.#mutes)
+  }
+}
+
+export const standBehind = (cursor: number, nowMs: number): Behind => ({
+  at: 'behind',
+  cursor,
+  isBlocked: false,
+  progressAtMs: nowMs,
+  walks: [],
+})
