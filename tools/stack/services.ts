@@ -54,7 +54,10 @@ export const planSimulator = (options: StackOptions, { kafka }: Surroundings): S
     cwd: root,
     command: [
       ...program('tools/stack/simulator.ts'),
-      ...[kafka.brokers, String(options.simulate), kafka.topics.sensor, kafka.topics.anomaly],
+      kafka.brokers,
+      String(options.simulate),
+      kafka.topics.sensor,
+      kafka.topics.anomaly,
     ],
   },
 })

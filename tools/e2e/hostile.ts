@@ -1,0 +1,67 @@
+const json = (body: string) => ({ method: 'POST', headers: { 'content-type': 'application/json' }, body })
+const now = 1_700_000_000_000
+
+/** What people, scanners and broken programs send. None of it may hurt. */
+export const hostileRequests: readonly ({ path: string } & RequestInit)[] = [
+  { path: `/api/sensordata/x'%20OR%20'1'='1?sensor_ids=pid_13_mode_1&start_ts=${now}` },
+  { path: `/api/sensordata/x%5C'%20UNION%20SELECT%201--?sensor_ids=a'%3BDROP%20TABLE%20sensor_history&start_ts=0` },
+  { path: `/api/sensordata/%24%7Benv:HOME%7D?sensor_ids=%24%7Bsystem:user.name%7D&start_ts=0` },
+  {
+    path: `/api/sensordata/x?sensor_ids=${Array.from({ length: 300 }, (_, index) => `s${index}`).join(',')}&start_ts=0`,
+  },
+  { path: '/api/sensordata/x?sensor_ids=&start_ts=1' },
+  { path: '/api/sensordata/x?sensor_ids=a' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=NaN' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=1e3' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=99999999999999999999' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=-99999999999999999999&end_ts=99999999999999999999' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=2&end_ts=1' },
+  { path: '/api/sensordata/x?sensor_ids=a&start_ts=1&start_ts=2' },
+  { path: '/api/sensordata/x%00?sensor_ids=a%00&start_ts=1' },
+  { path: `/api/vehicle/${'v'.repeat(5_000)}` },
+  { path: '/api/vehicle/%E0%A4%A' },
+  { path: '/api/vehicle/..%2F..%2Fmetrics' },
+  { path: '/api/vehicle/__proto__' },
+  { path: '/api/cost/constructor' },
+  { path: '/api/anomalies?start_ts=true' },
+  { path: '/api/map', method: 'DELETE' },
+  { path: '/api/map', method: 'PATCH', body: '{}' },
+  { path: '/api/wsctl' },
+  { path: '/api/wsctl', method: 'POST' },
+  { path: '/api/wsctl', ...json('') },
+  { path: '/api/wsctl', ...json('[') },
+  { path: '/api/wsctl', ...json('null') },
+  { path: '/api/wsctl', ...json('{}') },
+  { path: '/api/wsctl', ...json('[{"action":"stop"}]') },
+  { path: '/api/wsctl', ...json('['.repeat(10_000)) },
+  {
+    path: '/api/wsctl',
+    ...json(`[${'{"action":"stop","update_type":"position","vehicle_id":"v","sensor_id":""},'.repeat(1_500)}1]`),
+  },
+  { path: '/api/wsctl', ...json(`"${'x'.repeat(2_000_000)}"`) },
+  {
+    path: '/api/wsctl?client=no',
+    ...json('[{"action":"stop","update_type":"position","vehicle_id":"v","sensor_id":""}]'),
+  },
+  { path: '/api/wsctl', method: 'POST', headers: { 'content-type': 'text/xml' }, body: '<x/>' },
+  { path: '/api/../../etc/passwd' },
+  { path: '/%2e%2e/%2e%2e/etc/passwd' },
+  { path: '/livez' },
+  { path: '/metrics' },
+]
+
+export const hostileFrames: readonly (string | Uint8Array<ArrayBuffer>)[] = [
+  '',
+  'null',
+  '[]',
+  '{',
+  '{"type":"subscribe"}',
+  '{"type":"subscribe","id":"a","kinds":["nonsense"]}',
+  '{"type":"subscribe","id":"a","cursor":"not.a-cursor"}',
+  '{"type":"unsubscribe","id":"never"}',
+  `{"type":"subscribe","id":"a","vehicles":[${'"v",'.repeat(9_000)}"v"]}`,
+  '{"__proto__":{"type":"ping"}}',
+  'x'.repeat(60_000),
+  'x'.repeat(1_000_000),
+  new Uint8Array([0xff, 0xfe, 0x00]),
+]

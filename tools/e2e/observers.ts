@@ -1,0 +1,98 @@
+import { Fleet } from '@flasktoria/client/fleet'
+import { LiveSocket } from '@flasktoria/client/live-socket'
+import { positionSensor } from '@flasktoria/contracts/records'
+import { plainFrameSchema } from '@flasktoria/contracts/stream'
+import type { Update } from '@flasktoria/contracts/updates'
+import { positionOf, readingKey, type Reading } from './readings.ts'
+
+/** A client that keeps the picture, and whatever was wrong with its way there. */
+export class Observer {
+  readonly fleet = new Fleet(100_000)
+  /** An older value that came after a newer one of the same vehicle and sensor. */
+  readonly regressions: string[] = []
+  gaps = 0
+  readonly #newest = new Map<string, number>()
+  readonly #closeSocket: () => void
+
+  private constructor(connect: (observer: Observer) => () => void) {
+    this.#closeSocket = connect(this)
+  }
+
+  /** Speaks flasktoria.v2 and resumes. */
+  static v2(url: string): Observer {
+    return new Observer((observer) => {
+      let isContinued = false
+      const socket = new LiveSocket({
+        url,
+        subscription: {},
+        onSnapshot: ({ updates, more }) => {
+          if (!isContinued) observer.fleet.clear()
+          isContinued = more
+          observer.#apply(updates)
+        },
+        onUpdates: ({ updates }) => observer.#apply(updates),
+        onGap: () => (observer.gaps += 1),
+      })
+      return () => socket.close()
+    })
+  }
+
+  /** An old front end: no sub-protocol, no snapshot; comes back by itself, and misses what was meanwhile. */
+  static plain(url: string): Observer {
+    return new Observer((observer) => {
+      let isClosed = false
+      let socket: WebSocket
+      const connect = () => {
+        socket = new WebSocket(url)
+        socket.addEventListener('message', ({ data }) =>
+          observer.#apply(plainFrameSchema.parse(JSON.parse(String(data))).updates),
+        )
+        socket.addEventListener('close', () => {
+          if (!isClosed) setTimeout(connect, 200)
+        })
+      }
+      connect()
+      return () => {
+        isClosed = true
+        socket.close()
+      }
+    })
+  }
+
+  close(): void {
+    this.#closeSocket()
+  }
+
+  /** The serials of the anomalies of a vehicle, in the order in which they came. */
+  serials(vehicle: string): number[] {
+    return this.fleet.anomalies
+      .filter(({ vehicle_id }) => vehicle_id === vehicle)
+      .map(({ detection_timestamp }) => Number(detection_timestamp.replace('serial ', '')))
+  }
+
+  /** What of these readings the picture does not show, the first few. */
+  missing(last: ReadonlyMap<string, Reading>): string[] {
+    const shows = ({ vehicle, sensor, text }: Reading) => {
+      if (sensor !== positionSensor) return this.fleet.readings.get(vehicle)?.get(sensor)?.value === text
+      const [lat, long] = positionOf(text)
+      const position = this.fleet.positions.get(vehicle)
+      return position?.lat === lat && position.long === long
+    }
+    return [...last.values()]
+      .filter((reading) => !shows(reading))
+      .slice(0, 5)
+      .map((reading) => `${readingKey(reading)} is not ${reading.text}`)
+  }
+
+  #apply(updates: readonly Update[]): void {
+    this.fleet.apply(updates)
+    for (const update of updates) {
+      if (update.update_type !== 'position' && update.update_type !== 'sensordata') continue
+      const sensor = update.update_type === 'position' ? positionSensor : update.sensor_id
+      const key = readingKey({ vehicle: update.vehicle_id, sensor })
+      const newest = this.#newest.get(key) ?? update.timestamp
+      if (update.timestamp < newest) this.regressions.push(`${key}: ${update.timestamp} after ${newest}`)
+      this.#newest.set(key, Math.max(newest, update.timestamp))
+    }
+  }
+}
