@@ -50,7 +50,13 @@ export default defineConfig({
     { files: ['services/stream-hub/src/socket-uws.ts'], rules: restrict(driversBut('uWebSockets.js'), ourServices) },
     {
       files: ['packages/**', 'services/**'],
-      excludeFiles: ['**/main.ts', '**/*.test.ts', '**/*.conformance.ts', 'packages/service-kit/src/lifecycle.ts'],
+      excludeFiles: [
+        '**/main.ts',
+        '**/simulate.ts',
+        '**/*.test.ts',
+        '**/*.conformance.ts',
+        'packages/service-kit/src/lifecycle.ts',
+      ],
       rules: { 'node/no-process-env': 'error', 'unicorn/no-process-exit': 'error' },
     },
     { files: ['tools/**', 'packages/service-kit/src/lifecycle.ts'], rules: { 'no-console': 'off' } },

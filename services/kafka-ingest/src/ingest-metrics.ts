@@ -6,6 +6,7 @@ export const createIngestMetrics = (metrics: Metrics) => ({
   records: metrics.counter('records_total', 'Records that arrived.', ['topic']),
   rejected: metrics.counter('records_rejected_total', 'Records that could not be used.', ['topic', 'reason']),
   deadLetters: metrics.counter('dead_letters_total', 'Records that were put into the dead letter.'),
+  deadLettersLost: metrics.counter('dead_letters_lost_total', 'Dead letters that could not be kept.'),
   appended: metrics.counter('log_entries_appended_total', 'Entries that the live log took.'),
   late: metrics.counter('log_entries_late_total', 'Entries that were older than what the live log knew already.'),
   duplicates: metrics.counter('log_duplicates_total', 'Anomalies that the live log had already.'),

@@ -7,8 +7,6 @@ import type { RawRecord, RecordConsumer } from './record-source.ts'
 import type { Refusals } from './refusals.ts'
 import type { createTransform } from './transform.ts'
 
-/** One append, so that it stays far below what Redis does in a millisecond. */
-const maxDraftsPerAppend = 500
 const firstBackoffMs = 50
 const maxBackoffMs = 1_000
 
@@ -82,8 +80,7 @@ export function createPipeline(parts: Parts): Pipeline {
     accept: async (records, signal) => {
       for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
       const drafts = draftsOf(records)
-      for (let start = 0; start < drafts.length; start += maxDraftsPerAppend)
-        await appendPatiently(drafts.slice(start, start + maxDraftsPerAppend), signal)
+      if (drafts.length > 0) await appendPatiently(drafts, signal)
     },
     logAwaySince: () => awaySince,
   }

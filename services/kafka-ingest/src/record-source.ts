@@ -8,6 +8,8 @@ export type RawRecord = {
   partition: number
   /** Counts up inside a partition, with holes. A double: no partition lives to see 2^53 records. */
   offset: number
+  /** What keeps the records of one vehicle in one partition when they are written to Kafka. The old producers had none. */
+  key?: string
   /** Null: a tombstone. */
   value: Buffer | null
   /** When the producer or the broker stamped it, epoch ms. */

@@ -418,8 +418,8 @@ export function createKafkaWriter(access: KafkaAccess, logger: Logger): RecordCo
       await producer.sendBatch({
         topicMessages: [...messages].map(([topic, ofTopic]) => ({
           topic,
-          messages: ofTopic.map(({ partition, value, timestamp }) => ({
-            key: String(partition),
+          messages: ofTopic.map(({ key = null, value, timestamp }) => ({
+            key,
             value,
             timestamp: String(timestamp),
           })),

@@ -13,12 +13,13 @@ export type TopicChoice = {
 }
 
 /**
- * `a.raw, /b\..*\.raw/`: names and /patterns/, comma separated. A comma inside a pattern is its own.
+ * `a.raw, /b\..*\.raw/`: names and /patterns/, comma separated, or `none`. A comma inside a pattern is its own.
  * @throws SyntaxError with a sentence
  */
 export function parseTopics(text: string): Pick<TopicRule, 'names' | 'patterns'> {
   const names: string[] = []
   const patterns: RegExp[] = []
+  if (text.trim() === 'none') return { names, patterns }
   for (const [, pattern, name] of text.matchAll(/\s*(?:\/((?:\\.|[^\\/])+)\/|([^,]+))\s*(?:,|$)/gy)) {
     if (pattern !== undefined) patterns.push(new RegExp(`^(?:${pattern})$`, 'u'))
     else if (name !== undefined && /^[\w.-]{1,249}$/.test(name.trim())) names.push(name.trim())

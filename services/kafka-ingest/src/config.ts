@@ -1,0 +1,198 @@
+import {
+  anomalyCatalogueSchema,
+  defaultAnomalies,
+  defaultSensors,
+  sensorCatalogueSchema,
+} from '@flasktoria/contracts/catalogue'
+import { logLevels } from '@flasktoria/service-kit/logger'
+import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { historyOptions } from './history-config.ts'
+import type { KafkaAccess } from './source-kafka.ts'
+import { parseTopics, type TopicRule } from './topics.ts'
+import { zonedTime } from './zoned-time.ts'
+
+/** Takes what `parse` makes of a text; its error is the mistake. */
+const parsed =
+  <T>(parse: (text: string) => T) =>
+  (text: string, context: z.RefinementCtx): T => {
+    try {
+      return parse(text)
+    } catch (error) {
+      const reason =
+        error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error
+      context.addIssue({ code: 'custom', message: String(reason) })
+      return z.NEVER
+    }
+  }
+
+/** The content of a JSON file that a schema checks; what it holds without one. */
+const jsonFile = <Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>, description: string) =>
+  z
+    .string()
+    .transform(parsed((path): z.output<Schema> => schema.parse(JSON.parse(readFileSync(path, 'utf8')))))
+    .default(fallback as never)
+    .meta({ description })
+
+const topics = (fallback: string, description: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform(parsed(parseTopics))
+    .meta({ description: `${description}: names and /regular expressions/ of whole names, comma separated; or none.` })
+
+const count = (fallback: number, description: string, max: number, min = 1) =>
+  z.coerce.number().int().min(min).max(max).default(fallback).meta({ description })
+
+const options = z.object({
+  HOST: z.string().default('127.0.0.1').meta({ description: 'Address that health and metrics are served on.' }),
+  PORT: count(8_083, 'Port of health and metrics; 0: any.', 65_535, 0),
+  LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/ })
+    .optional()
+    .meta({ description: 'Redis with the live log; needed unless everything runs in one process.' }),
+  SENSORS_FILE: jsonFile(sensorCatalogueSchema, defaultSensors, 'Sensor catalogue (JSON); absent: the built-in one.'),
+  ANOMALIES_FILE: jsonFile(
+    anomalyCatalogueSchema,
+    defaultAnomalies,
+    'Anomaly catalogue (JSON); absent: the built-in one.',
+  ),
+  EARLIEST_TIME: z.iso
+    .datetime({ offset: true })
+    .default('2000-01-01T00:00:00Z')
+    .transform((text) => Date.parse(text))
+    .meta({ description: 'Records from before are refused (ISO 8601).' }),
+  MAX_AHEAD_MS: count(300_000, 'Records from further in the future are refused.', 86_400_000, 0),
+  TEXT_TIME_ZONE: z
+    .string()
+    .default('UTC')
+    .refine(isZone, 'is no time zone, such as Europe/Vienna')
+    .meta({ description: 'Time zone of the old producer, which writes times as text.' }),
+  MAX_DEAD_LETTERS: count(1_000, 'How many records that could not be used are kept.', 100_000),
+  HS2_URL: z
+    .string()
+    .transform(parsed((url) => (parseHs2Url(url), url)))
+    .optional()
+    .meta({ description: 'HiveServer2 that shall know the tables of the history: `hive2://host:port/database`.' }),
+  ...historyOptions,
+})
+
+const kafka = z.object({
+  KAFKA_BROKERS: z
+    .string()
+    .default('127.0.0.1:9092')
+    .transform((text) => text.split(',').map((broker) => broker.trim()))
+    .refine((brokers) => brokers.every((broker) => /^[^\s:/]+:\d+$|^\[[\da-fA-F:]+\]:\d+$/.test(broker)), {
+      message: 'is no comma separated list of host:port',
+    })
+    .meta({ description: 'Kafka brokers to begin with, `host:port`, comma separated.' }),
+  KAFKA_TLS: z.stringbool().default(false).meta({ description: 'Whether the brokers want TLS.' }),
+  KAFKA_TLS_CA: z.string().optional().meta({ description: 'Certificate authority of the brokers (PEM), if private.' }),
+  KAFKA_SASL_MECHANISM: z
+    .enum(['none', 'plain', 'scram-sha-256', 'scram-sha-512'])
+    .default('none')
+    .meta({ description: 'How to log in to the brokers.' }),
+  KAFKA_SASL_USERNAME: z.string().optional().meta({ description: 'User of the brokers.' }),
+  KAFKA_SASL_PASSWORD: z.string().optional().meta({ description: 'Password of that user.' }),
+  SENSOR_TOPICS: topics('clb.demo.depa.raw', 'Topics with sensor records'),
+  SENSOR_V5_TOPICS: topics('none', "Topics with the old producer's sensor records (five fields, time as text)"),
+  ANOMALY_TOPICS: topics('clb.demo.ml.anomaly', 'Topics with anomaly records'),
+})
+
+const consumer = kafka.extend({
+  KAFKA_GROUP: z.string().min(1).max(200).default('flasktoria').meta({
+    description:
+      'Consumer group of the live updates; the history writer is in one of its own, with `-history` behind it.',
+  }),
+  KAFKA_START: z
+    .enum(['latest', 'earliest'])
+    .default('latest')
+    .meta({ description: 'Where a topic begins for a group that never read it.' }),
+  KAFKA_TOPIC_CHECK_MS: count(10_000, 'How often to look for topics that came or went.', 3_600_000, 100),
+})
+
+const recording = z.object({
+  RECORDING_FILE: z.string().meta({ description: 'Recording to replay, `.csv` or `.csv.gz`.' }),
+  RECORDING_SPEED: z.coerce
+    .number()
+    .min(0.001)
+    .max(100_000)
+    .default(1)
+    .meta({ description: 'How many times faster than it happened.' }),
+})
+
+const simulator = z.object({
+  SIMULATOR_VEHICLES: count(50, 'Vehicles of the simulated fleet.', 100_000),
+  SIMULATOR_SEED: count(1, 'The same seed gives the same fleet.', 2 ** 31, 0),
+})
+
+const sources = z.discriminatedUnion('SOURCE', [
+  consumer.extend({ SOURCE: z.literal('kafka') }),
+  recording.extend({ SOURCE: z.literal('recording') }),
+  simulator.extend({ SOURCE: z.literal('simulator') }),
+])
+
+type KafkaInput = z.output<typeof kafka>
+
+/** Mistakes that only several options together show. */
+const checkKafka = (config: object, context: z.RefinementCtx): void => {
+  if (!('KAFKA_BROKERS' in config)) return
+  const { KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, ...rest } = config as KafkaInput
+  const complain = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+  if (KAFKA_SASL_MECHANISM !== 'none') {
+    if (!KAFKA_SASL_USERNAME) complain('KAFKA_SASL_USERNAME', 'is missing')
+    if (!KAFKA_SASL_PASSWORD) complain('KAFKA_SASL_PASSWORD', 'is missing')
+  }
+  const names = topicRules({ ...(config as KafkaInput), ...rest }).flatMap((rule) => rule.names)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) complain('SENSOR_TOPICS', `topic ${twice} has several forms`)
+}
+
+const withSource = (environment: object) => ({ SOURCE: 'kafka', ...environment })
+
+/** SOURCE: where records come from: `kafka`, `recording` (RECORDING_FILE) or `simulator`. */
+export const configSchema = z.preprocess(withSource, z.intersection(options, sources).superRefine(checkKafka))
+export type Config = z.output<typeof configSchema>
+
+/** Every variable that the service reads. */
+export const optionNames = [
+  ...Object.keys(options.shape),
+  ...new Set(sources.options.flatMap(({ shape }) => Object.keys(shape))),
+]
+
+/** For the program that writes a simulated fleet into Kafka. */
+export const simulateSchema = options
+  .pick({ LOG_LEVEL: true })
+  .extend({ ...kafka.shape, ...simulator.shape })
+  .superRefine(checkKafka)
+export type SimulateConfig = z.output<typeof simulateSchema>
+export const simulateOptionNames = ['LOG_LEVEL', ...Object.keys(kafka.shape), ...Object.keys(simulator.shape)]
+
+export const topicRules = (
+  config: Pick<KafkaInput, 'SENSOR_TOPICS' | 'SENSOR_V5_TOPICS' | 'ANOMALY_TOPICS'>,
+): TopicRule[] => [
+  { form: 'sensor', ...config.SENSOR_TOPICS },
+  { form: 'sensor-v5', ...config.SENSOR_V5_TOPICS },
+  { form: 'anomaly', ...config.ANOMALY_TOPICS },
+]
+
+export function kafkaAccess(config: KafkaInput): KafkaAccess {
+  const { KAFKA_BROKERS: brokers, KAFKA_SASL_MECHANISM: mechanism } = config
+  const { KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = config
+  return {
+    brokers,
+    tls: config.KAFKA_TLS ? { ca: config.KAFKA_TLS_CA } : undefined,
+    sasl: mechanism === 'none' ? undefined : { mechanism, username, password },
+  }
+}
+
+function isZone(zone: string): boolean {
+  try {
+    zonedTime(zone)
+    return true
+  } catch {
+    return false
+  }
+}

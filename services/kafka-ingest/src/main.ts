@@ -1,0 +1,161 @@
+// kafka-ingest turns records (of Kafka, a recording or the simulator) into updates in the live log and, if wanted, history files.
+import type { LogWriter } from '@flasktoria/live-log/log'
+import { createRedisLog } from '@flasktoria/live-log/log-redis'
+import { ConfigError, readConfig } from '@flasktoria/service-kit/config'
+import type { HealthCheck } from '@flasktoria/service-kit/health'
+import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
+import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
+import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { configSchema, kafkaAccess, optionNames, topicRules, type Config } from './config.ts'
+import { createMemoryDeadLetters, type DeadLetters } from './dead-letters.ts'
+import { createRedisDeadLetters } from './dead-letters-redis.ts'
+import { openHistory, type History, type HistoryOptions } from './history.ts'
+import { createIngestMetrics, type IngestMetrics } from './ingest-metrics.ts'
+import { createInterpreter } from './interpret.ts'
+import { serveOperations } from './operations.ts'
+import { createPipeline } from './pipeline.ts'
+import { tee, type RecordSource } from './record-source.ts'
+import { createRefusals } from './refusals.ts'
+import { createKafkaSource } from './source-kafka.ts'
+import { createRecordingSource } from './source-recording.ts'
+import { createSimulatorSource } from './source-simulator.ts'
+import { createTransform } from './transform.ts'
+
+export type Overrides = {
+  /** Parts that the caller made, and keeps: they are not closed with the service. */
+  log?: LogWriter
+  source?: RecordSource
+  logger?: Logger
+  /** Called when a source failed for good. The service stands still then, and says so at /readyz. */
+  onFatal?: (error: unknown) => void
+}
+
+export async function start(config: Config, overrides: Overrides = {}) {
+  await using parts = new AsyncDisposableStack()
+  const own = <T extends { close(): Promise<void> }>(part: T): T => parts.adopt(part, (it) => it.close())
+  const logger = overrides.logger ?? createLogger('kafka-ingest', config.LOG_LEVEL)
+  const metrics = createMetrics('kafka-ingest')
+  const ingestMetrics = createIngestMetrics(metrics)
+  const interpret = createInterpreter({
+    earliestTs: config.EARLIEST_TIME,
+    maxAheadMs: config.MAX_AHEAD_MS,
+    textTimeZone: config.TEXT_TIME_ZONE,
+  })
+  const log = overrides.log ?? own(openLog(config))
+  const deadLetters = own(openDeadLetters(config, ingestMetrics))
+  const pipeline = createPipeline({
+    interpret,
+    transform: createTransform({ sensors: config.SENSORS_FILE, anomalies: config.ANOMALIES_FILE }),
+    log,
+    refusals: createRefusals(deadLetters, ingestMetrics, logger),
+    metrics: ingestMetrics,
+    logger,
+  })
+  const historyOptions = await openHistoryOptions(config, parts)
+  const history = historyOptions && parts.use(await openHistory(historyOptions, { interpret, metrics, logger }))
+  const source = overrides.source ?? createSource(config, logger)
+  metrics.gauge('lag_records', 'Records that wait in Kafka.', [], function collect() {
+    this.set(source.state().lagRecords)
+  })
+
+  let failure: string | undefined
+  const checks: HealthCheck[] = [
+    { name: 'source', failing: () => failure ?? source.state().failing },
+    { name: 'log', failing: () => log.ping().then(() => undefined) },
+    ...(history ? [{ name: 'history', isDegradedOnly: true, failing: () => history.failing() }] : []),
+  ]
+  const operations = parts.use(
+    await serveOperations({ host: config.HOST, port: config.PORT }, { checks, metrics, deadLetters }),
+  )
+
+  const stopping = new AbortController()
+  const work = runAll(config, { source, pipeline, history, logger }, stopping.signal).map((run) =>
+    run.catch((error: unknown) => {
+      failure = error instanceof Error ? error.message : String(error)
+      logger.fatal({ err: error }, 'a source failed for good')
+      overrides.onFatal?.(error)
+    }),
+  )
+  parts.defer(async () => {
+    stopping.abort()
+    await Promise.all(work)
+  })
+  logger.info({ url: operations.url, source: config.SOURCE }, 'kafka-ingest runs')
+
+  const running = parts.move()
+  return { url: operations.url, metrics, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+export type KafkaIngest = Awaited<ReturnType<typeof start>>
+
+type Runners = {
+  source: RecordSource
+  pipeline: ReturnType<typeof createPipeline>
+  history: History | undefined
+  logger: Logger
+}
+
+/** In Kafka each consumer has a group of its own; the other sources are read once, by both. */
+function runAll(config: Config, { source, pipeline, history, logger }: Runners, signal: AbortSignal): Promise<void>[] {
+  if (!history) return [source.run(pipeline, signal)]
+  if (config.SOURCE !== 'kafka') return [source.run(tee(pipeline, history.consumer), signal)]
+  return [source.run(pipeline, signal), history.consume(createSource(config, logger, '-history'), signal)]
+}
+
+function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordSource {
+  if (config.SOURCE === 'simulator')
+    return createSimulatorSource({
+      vehicles: config.SIMULATOR_VEHICLES,
+      seed: config.SIMULATOR_SEED,
+      topics: { sensor: 'simulator.sensor', anomaly: 'simulator.anomaly' },
+    })
+  if (config.SOURCE === 'recording') {
+    const { RECORDING_FILE: path, RECORDING_SPEED: speed } = config
+    return createRecordingSource({ path, speed, topic: 'recording' }, logger)
+  }
+  return createKafkaSource(
+    {
+      ...kafkaAccess(config),
+      group: config.KAFKA_GROUP + groupSuffix,
+      start: config.KAFKA_START,
+      topics: topicRules(config),
+      topicCheckMs: config.KAFKA_TOPIC_CHECK_MS,
+    },
+    logger,
+  )
+}
+
+function openLog({ REDIS_URL }: Config): LogWriter {
+  if (REDIS_URL === undefined)
+    throw new ConfigError('REDIS_URL is missing: without Redis nobody could read what this service writes')
+  return createRedisLog({ url: REDIS_URL })
+}
+
+const openDeadLetters = ({ REDIS_URL, MAX_DEAD_LETTERS: capacity }: Config, metrics: IngestMetrics): DeadLetters =>
+  REDIS_URL === undefined
+    ? createMemoryDeadLetters(capacity)
+    : createRedisDeadLetters({ url: REDIS_URL, capacity, onLost: (letters) => metrics.deadLettersLost.inc(letters) })
+
+async function openHistoryOptions(config: Config, parts: AsyncDisposableStack): Promise<HistoryOptions | undefined> {
+  if (config.HISTORY_DIR === undefined) return undefined
+  const options: HistoryOptions = {
+    directory: config.HISTORY_DIR,
+    flushIntervalMs: config.HISTORY_FLUSH_INTERVAL_MS,
+    flushRows: config.HISTORY_FLUSH_ROWS,
+    run: config.SOURCE === 'kafka' ? undefined : Date.now().toString(36),
+  }
+  if (config.HS2_URL === undefined) return options
+  const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
+  const warehouse = parts.adopt(await createHs2Warehouse({ url: config.HS2_URL }), (it) => it.close())
+  const { HISTORY_LOCATION: location, HISTORY_DATABASE: database } = config
+  return { ...options, register: { warehouse, ...(location && { location }), ...(database && { database }) } }
+}
+
+/** The supervisor starts us again; until then another instance has our partitions. */
+const giveUp = () => process.exit(1)
+
+if (import.meta.main)
+  await runUntilSignal(async () => {
+    const service = await start(readConfig(configSchema, process.env, optionNames), { onFatal: giveUp })
+    service.metrics.collectProcess()
+    return service
+  })

@@ -1,0 +1,366 @@
+import { createMemoryLog, type MemoryLog } from '@flasktoria/live-log/log-memory'
+import { LogUnavailable, type Draft, type Entry, type LogWriter } from '@flasktoria/live-log/log'
+import { createLogger } from '@flasktoria/service-kit/logger'
+import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { CompressionTypes, Kafka, Partitioners, logLevel, type Message } from 'kafkajs'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
+import { createMemoryDeadLetters } from './dead-letters.ts'
+import { encodeRecord } from './encode.ts'
+import { createIngestMetrics } from './ingest-metrics.ts'
+import { createInterpreter } from './interpret.ts'
+import { createPipeline } from './pipeline.ts'
+import type { RawRecord, RecordConsumer } from './record-source.ts'
+import { createRefusals } from './refusals.ts'
+import { createKafkaSource, type KafkaSourceOptions } from './source-kafka.ts'
+import { parseTopics, type TopicRule } from './topics.ts'
+import { createTransform } from './transform.ts'
+
+const brokers = process.env['KAFKA_BROKERS']?.split(',')
+if (!brokers) throw new Error('KAFKA_BROKERS names no Kafka; npm test starts one')
+
+const kafka = new Kafka({ clientId: 'test', brokers, logLevel: logLevel.NOTHING })
+const admin = kafka.admin()
+const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+const run = Math.random().toString(36).slice(2, 8)
+const logger = createLogger('test', 'silent')
+const running = new Set<() => Promise<void>>()
+
+beforeAll(async () => {
+  await admin.connect()
+  await producer.connect()
+})
+afterEach(async () => {
+  await Promise.all([...running].map((stop) => stop()))
+})
+afterAll(async () => {
+  const ours = (await admin.listTopics()).filter((topic) => topic.includes(run))
+  if (ours.length > 0) await admin.deleteTopics({ topics: ours })
+  await producer.disconnect()
+  await admin.disconnect()
+})
+
+let count = 0
+const fresh = (name: string) => `${name}-${run}-${++count}`
+const createTopic = async (topic: string, numPartitions = 1) => {
+  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
+  return topic
+}
+
+const rule = (form: TopicRule['form'], text: string): TopicRule => ({ form, ...parseTopics(text) })
+
+const sensorRecord = (vehicle: string, timestamp: number, value: string, sensor = 'pid_13_mode_1'): Message => ({
+  value: encodeRecord.sensor({ timestamp, sensor_group: 'g', sensor, uuid: vehicle, value: `l: ${value}`, src: 's' }),
+})
+const oldRecord = (vehicle: string, timestamp: string, value: string): Message => ({
+  value: encodeRecord['sensor-v5']({ timestamp, sensor_group: 'g', sensor: 'pid_5_mode_1', uuid: vehicle, value }),
+})
+const anomalyRecord = (vehicle: string, timestamp: number, id: number): Message => ({
+  value: encodeRecord.anomaly({
+    timestamp,
+    detection_time: 'now',
+    confirmation_time: 'later',
+    sensor_group: 'g',
+    sensor: 'pid_5_mode_1',
+    uuid: vehicle,
+    anomaly_id: id,
+    rootCause: 'r',
+    recommendation: 'c',
+    src: 's',
+  }),
+})
+
+const consume = (
+  consumer: RecordConsumer,
+  options: Partial<KafkaSourceOptions> & Pick<KafkaSourceOptions, 'topics'>,
+) => {
+  const source = createKafkaSource(
+    { brokers, group: fresh('group'), start: 'earliest', topicCheckMs: 200, ...options },
+    logger,
+  )
+  const stopping = new AbortController()
+  const ended = source.run(consumer, stopping.signal)
+  const stop = async () => {
+    running.delete(stop)
+    stopping.abort()
+    await ended
+  }
+  running.add(stop)
+  return { source, stop, ended }
+}
+
+/** Collects what a source hands over. */
+const collector = () => {
+  const records: RawRecord[] = []
+  const consumer: RecordConsumer = {
+    accept: (batch) => {
+      records.push(...batch)
+      return Promise.resolve()
+    },
+  }
+  return { records, consumer }
+}
+
+const entriesOf = async (log: MemoryLog): Promise<Entry[]> => {
+  const { promise, resolve } = Promise.withResolvers<Entry[]>()
+  const follower = await log.follow({ onSnapshot: ({ recent }) => resolve(recent), onEntries: () => {} })
+  await follower.close()
+  return promise
+}
+
+const pipelineTo = (log: LogWriter) => {
+  const metrics = createIngestMetrics(createMetrics('test'))
+  const deadLetters = createMemoryDeadLetters(1_000)
+  const pipeline = createPipeline({
+    interpret: createInterpreter({ earliestTs: 946_684_800_000, maxAheadMs: 300_000, textTimeZone: 'UTC' }),
+    transform: createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies }),
+    log,
+    refusals: createRefusals(deadLetters, metrics, logger),
+    metrics,
+    logger,
+  })
+  return { pipeline, metrics, deadLetters }
+}
+
+const sum = async (counter: { get(): Promise<{ values: { value: number }[] }> }) =>
+  (await counter.get()).values.reduce((total, { value }) => total + value, 0)
+
+const eventually = { timeout: 20_000, interval: 50 }
+
+describe('the whole way', () => {
+  test('four partitions, no keys, both producers and one per cent garbage: every good record arrives, every bad one is counted', async () => {
+    const [sensors, old, anomalies] = [
+      await createTopic(fresh('raw'), 4),
+      await createTopic(fresh('old')),
+      await createTopic(fresh('anomaly'), 2),
+    ]
+    const log = createMemoryLog()
+    const { pipeline, metrics, deadLetters } = pipelineTo(log)
+    const { source } = consume(pipeline, {
+      topics: [rule('sensor', sensors), rule('sensor-v5', old), rule('anomaly', anomalies)],
+    })
+    const base = Date.now() - 60_000
+    const good = Array.from({ length: 2_000 }, (_, i) => sensorRecord(`v${i % 50}`, base + i, String(i % 100)))
+    const garbage = Array.from({ length: 20 }, (_, i): Message => ({ value: Buffer.alloc(1 + i * 7, i * 37) }))
+    await producer.send({ topic: sensors, messages: [...good, ...garbage].toSorted(() => Math.random() - 0.5) })
+    await producer.send({ topic: old, messages: [oldRecord('v-old', '2024-02-29 12:00:00', 'coolant: 90')] })
+    await producer.send({
+      topic: anomalies,
+      messages: Array.from({ length: 60 }, (_, i) => anomalyRecord(`v${i % 3}`, base, i % 6)),
+    })
+
+    await expect.poll(() => sum(metrics.records), eventually).toBe(2_081)
+    await expect.poll(() => sum(metrics.rejected), eventually).toBe(20)
+    const entries = await entriesOf(log)
+    expect(entries.filter(({ kind }) => kind === 'sensordata')).toHaveLength(2_001)
+    expect(entries.filter(({ kind }) => kind === 'anomaly')).toHaveLength(60)
+    expect(entries.find(({ vehicle }) => vehicle === 'v-old')).toMatchObject({
+      eventTs: Date.UTC(2024, 1, 29, 12),
+      sensor: 'pid_5_mode_1',
+    })
+    expect(await deadLetters.read(100)).toHaveLength(20)
+    expect(source.state().failing).toBeUndefined()
+  })
+
+  test('the log goes away for longer than the session lasts: the group stays, and nothing is lost or doubled', async () => {
+    const topic = await createTopic(fresh('anomaly'), 2)
+    const group = fresh('group')
+    const memory = createMemoryLog()
+    let isAway = false
+    const appended: Draft[] = []
+    const log: LogWriter = {
+      append: (drafts) => {
+        if (isAway) return Promise.reject(new LogUnavailable('away'))
+        appended.push(...drafts)
+        return memory.append(drafts)
+      },
+      ping: () => (isAway ? Promise.reject(new LogUnavailable('away')) : Promise.resolve()),
+      close: () => Promise.resolve(),
+    }
+    const { pipeline } = pipelineTo(log)
+    consume(pipeline, { topics: [rule('anomaly', topic)], group })
+    const send = (vehicle: string) =>
+      producer.send({ topic, messages: Array.from({ length: 20 }, () => anomalyRecord(vehicle, Date.now(), 1)) })
+    await send('before')
+    await expect.poll(() => appended.length, eventually).toBe(20)
+    await expect.poll(() => committedRecords(group, topic), eventually).toBe(20)
+    const before = await memberOf(group)
+
+    isAway = true
+    await send('during')
+    await expect.poll(() => pipeline.logAwaySince(), eventually).toBeDefined()
+    await expect
+      .poll(() => Date.now() - pipeline.logAwaySince()!, { timeout: 20_000, interval: 500 })
+      .toBeGreaterThan(12_000)
+    expect(await committedRecords(group, topic)).toBe(20)
+    isAway = false
+    await send('after')
+
+    await expect.poll(async () => (await entriesOf(memory)).length, eventually).toBe(60)
+    expect(appended).toHaveLength(60)
+    expect(await memberOf(group)).toBe(before)
+    await expect.poll(() => committedRecords(group, topic), eventually).toBe(60)
+  })
+})
+
+const memberOf = async (group: string) => (await admin.describeGroups([group])).groups[0]?.members[0]?.memberId
+const committedRecords = async (group: string, topic: string) => {
+  const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+  return committed!.partitions.reduce((total, { offset }) => total + Math.max(0, Number(offset)), 0)
+}
+const numbered = (from: number, to: number): Message[] =>
+  Array.from({ length: to - from }, (_, i) => ({ value: String(from + i) }))
+const numbersOf = (records: readonly RawRecord[]) =>
+  records.map(({ value }) => Number(value?.toString())).toSorted((a, b) => a - b)
+const upTo = (end: number) => Array.from({ length: end }, (_, i) => i)
+
+describe('positions', () => {
+  test('after a stop it goes on where it stood, without loss and without repetition', async () => {
+    const topic = await createTopic(fresh('raw'), 4)
+    const options = { topics: [rule('sensor', topic)], group: fresh('group') }
+    const { records, consumer } = collector()
+    const first = consume(consumer, options)
+    await producer.send({ topic, messages: numbered(0, 100) })
+    await expect.poll(() => records.length, eventually).toBe(100)
+    await first.stop()
+    await producer.send({ topic, messages: numbered(100, 200) })
+    consume(consumer, options)
+    await expect.poll(() => records.length, eventually).toBe(200)
+    expect(numbersOf(records)).toEqual(upTo(200))
+  })
+
+  test('latest happens once: what is there at the first start is skipped, what comes while nobody runs is not', async () => {
+    const topic = await createTopic(fresh('raw'), 4)
+    await producer.send({ topic, messages: numbered(-100, 0) })
+    const options = { topics: [rule('sensor', topic)], group: fresh('group'), start: 'latest' as const }
+    const { records, consumer } = collector()
+    const first = consume(consumer, options)
+    await expect.poll(() => first.source.state().failing, eventually).toBeUndefined()
+    await expect.poll(async () => committedRecords(options.group, topic), eventually).toBe(100)
+    await first.stop()
+    await producer.send({ topic, messages: numbered(0, 20) })
+    consume(consumer, options)
+    await expect.poll(() => records.length, eventually).toBe(20)
+    expect(numbersOf(records)).toEqual(upTo(20))
+  })
+
+  test('a batch that the consumer refuses comes again', async () => {
+    const topic = await createTopic(fresh('raw'))
+    const { records, consumer } = collector()
+    let refusals = 2
+    const stubborn: RecordConsumer = {
+      accept: (batch, signal) => (refusals-- > 0 ? Promise.reject(new Error('no')) : consumer.accept(batch, signal)),
+    }
+    consume(stubborn, { topics: [rule('sensor', topic)] })
+    await producer.send({ topic, messages: numbered(0, 10) })
+    await expect.poll(() => records.length, eventually).toBe(10)
+  })
+
+  test('a consumer that says how far its records are safe is committed no further', async () => {
+    const topic = await createTopic(fresh('raw'))
+    const group = fresh('group')
+    const { records, consumer } = collector()
+    let safe = 0
+    const careful: RecordConsumer = { ...consumer, safePositions: () => [{ topic, partition: 0, offset: safe }] }
+    const { stop } = consume(careful, { topics: [rule('sensor', topic)], group })
+    await producer.send({ topic, messages: numbered(0, 10) })
+    await expect.poll(() => records.length, eventually).toBe(10)
+    safe = 4
+    await expect.poll(() => committedRecords(group, topic), eventually).toBe(4)
+    safe = 7
+    await stop()
+    expect(await committedRecords(group, topic)).toBe(7)
+  })
+
+  test('two instances share the partitions; when one goes the other takes over, and nothing is lost', async () => {
+    const topic = await createTopic(fresh('raw'), 4)
+    const options = { topics: [rule('sensor', topic)], group: fresh('group') }
+    const [a, b] = [collector(), collector()]
+    let rewinds = 0
+    const first = consume({ ...a.consumer, rewind: () => void rewinds++ }, options)
+    await producer.send({ topic, messages: numbered(0, 40) })
+    await expect.poll(() => a.records.length, eventually).toBe(40)
+    consume(b.consumer, options)
+    const isShared = async () => {
+      const [group] = (await admin.describeGroups([options.group])).groups
+      return group?.state === 'Stable' && group.members.length === 2
+    }
+    await expect.poll(isShared, eventually).toBe(true)
+    const sendRound = async (from: number) => {
+      for (let partition = 0; partition < 4; partition++)
+        await producer.send({ topic, messages: numbered(from, from + 10).map((m) => ({ ...m, partition })) })
+    }
+    await sendRound(40)
+    await expect.poll(() => new Set([...a.records, ...b.records].map(idOf)).size, eventually).toBe(80)
+    expect(b.records.length).toBeGreaterThan(0)
+    expect(rewinds).toBeGreaterThan(0)
+    await first.stop()
+    await sendRound(80)
+    await expect.poll(() => new Set([...a.records, ...b.records].map(idOf)).size, eventually).toBe(120)
+  })
+})
+
+const idOf = ({ partition, offset }: RawRecord) => `${partition}:${offset}`
+
+describe('topics', () => {
+  test('a topic that appears later and matches a pattern is read from its beginning', async () => {
+    const prefix = fresh('site')
+    await createTopic(`${prefix}.a.raw`)
+    const { records, consumer } = collector()
+    const { source } = consume(consumer, { topics: [rule('sensor', `/${prefix}\\..*\\.raw/`)], start: 'latest' })
+    await expect.poll(() => source.state().failing, eventually).toBeUndefined()
+    await createTopic(`${prefix}.b.raw`)
+    await createTopic(`${prefix}.b.other`)
+    await producer.send({ topic: `${prefix}.b.raw`, messages: numbered(0, 5) })
+    await producer.send({ topic: `${prefix}.b.other`, messages: numbered(5, 9) })
+    await producer.send({ topic: `${prefix}.a.raw`, messages: numbered(9, 10) })
+    await expect.poll(() => records.length, eventually).toBe(6)
+    expect(new Set(records.map(({ topic }) => topic))).toEqual(new Set([`${prefix}.a.raw`, `${prefix}.b.raw`]))
+  })
+
+  test('a topic that does not exist is waited for, and said', async () => {
+    const topic = fresh('late')
+    const { records, consumer } = collector()
+    const { source } = consume(consumer, { topics: [rule('sensor', topic)] })
+    await expect.poll(() => source.state().failing, eventually).toBe(`there is no topic ${topic}`)
+    await createTopic(topic)
+    await producer.send({ topic, messages: numbered(0, 3) })
+    await expect.poll(() => records.length, eventually).toBe(3)
+    await expect.poll(() => source.state().failing, eventually).toBeUndefined()
+  })
+
+  test('the lag is what waits', async () => {
+    const topic = await createTopic(fresh('raw'), 2)
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+    const { source } = consume({ accept: () => gate }, { topics: [rule('sensor', topic)] })
+    await producer.send({ topic, messages: numbered(0, 30) })
+    await expect.poll(() => source.state().lagRecords, eventually).toBe(30)
+    open()
+    await expect.poll(() => source.state().lagRecords, eventually).toBe(0)
+  })
+})
+
+test.each([
+  ['gzip', CompressionTypes.GZIP],
+  ['snappy', CompressionTypes.Snappy],
+  ['lz4', CompressionTypes.LZ4],
+  ['zstd', CompressionTypes.ZSTD],
+])('batches compressed with %s are read', async (_name, compression) => {
+  const topic = await createTopic(fresh('raw'))
+  const { records, consumer } = collector()
+  consume(consumer, { topics: [rule('sensor', topic)] })
+  await producer.send({ topic, messages: numbered(0, 1_000), compression })
+  await expect.poll(() => records.length, eventually).toBe(1_000)
+  expect(numbersOf(records)).toEqual(upTo(1_000))
+})
+
+test('a broker that is away is waited for, and stopping does not wait for it', async () => {
+  const { source, stop } = consume(collector().consumer, {
+    brokers: ['127.0.0.1:1'],
+    topics: [rule('sensor', 'any')],
+  })
+  expect(source.state().failing).toBe('not connected to Kafka yet')
+  const before = Date.now()
+  await stop()
+  expect(Date.now() - before).toBeLessThan(6_000)
+})
