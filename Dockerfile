@@ -1,4 +1,4 @@
-# One file, one target per image: query-api, stream-hub, kafka-ingest, simulator, nginx, warehouse. compose builds them all.
+# One file, one target per image: query-api, stream-hub, kafka-ingest (the simulator too), nginx, warehouse. compose builds them all.
 
 FROM node:24-trixie-slim AS pnpm
 WORKDIR /opt/pnpm
@@ -47,12 +47,6 @@ COPY --from=kafka-ingest-files /app ./
 # A named volume takes over the owner of the folder that it is mounted on first.
 COPY --from=kafka-ingest-files --chown=1000:1000 /mnt /history
 CMD ["node", "services/kafka-ingest/src/main.ts"]
-
-# Inside the package, so that its imports are found.
-FROM kafka-ingest AS simulator
-COPY tools/stack/simulator.ts services/kafka-ingest/
-HEALTHCHECK NONE
-CMD ["node", "services/kafka-ingest/simulator.ts", "kafka:9092", "50", "fleet.sensor", "fleet.anomaly"]
 
 FROM nginx:1.30 AS nginx
 COPY --from=console-files /app/apps/console/dist /usr/share/nginx/html
