@@ -55,13 +55,14 @@ test.each(['part-00000-1b2c-c000.snappy.parquet', 'x.parquet', 'a-1-2-3.csv', 'a
   },
 )
 
+const isInside = (inner: HistoryFile, outer: HistoryFile) =>
+  inner !== outer && inner.stream === outer.stream && outer.first <= inner.first && inner.last <= outer.last
+
 test('exactly the files inside another one of their stream are superseded', () => {
   const file = fc.record({ stream: fc.constantFrom('a-0', 'a-1'), first: fc.nat(20), length: fc.nat(8) })
   fc.assert(
     fc.property(fc.uniqueArray(file, { selector: (f) => JSON.stringify(f), maxLength: 12 }), (drafts) => {
       const files: HistoryFile[] = drafts.map(({ stream, first, length }) => ({ stream, first, last: first + length }))
-      const isInside = (inner: HistoryFile, outer: HistoryFile) =>
-        inner !== outer && inner.stream === outer.stream && outer.first <= inner.first && inner.last <= outer.last
       const expected = files.filter((inner) => files.some((outer) => isInside(inner, outer))).map(fileName)
       expect(supersededNames(files.map(fileName)).toSorted()).toEqual(expected.toSorted())
     }),

@@ -33,15 +33,16 @@ export class HistoryBuffer {
     return this.#positions.values()
   }
 
-  /** Notes that a record was read, with its row if it has one. `topic` is the one to commit, `name` the one of the files. */
-  add({ topic, partition, offset }: Position, name: string, row: HistoryRow | undefined): void {
-    this.#positions.set(`${topic}\t${partition}`, { topic, partition, offset: offset + 1 })
+  /** Notes that a record was read, with its row if it has one. */
+  add({ topic, partition, offset }: Position, row: HistoryRow | undefined): void {
+    const place = `${topic}\t${partition}`
+    this.#positions.set(place, { topic, partition, offset: offset + 1 })
     if (row === undefined) return
     const { table, day, cells } = row
-    const key = `${table}\t${day}\t${name}\t${partition}`
+    const key = `${table}\t${day}\t${place}`
     let portion = this.portions.get(key)
     if (portion === undefined) {
-      portion = { table, day, stream: streamName(name, partition), offsets: [], rows: [] }
+      portion = { table, day, stream: streamName(topic, partition), offsets: [], rows: [] }
       this.portions.set(key, portion)
     }
     portion.offsets.push(offset)

@@ -14,31 +14,41 @@ import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 
 /** So many neighbours of a size become one, so that a stream has few files a day however often it is flushed. */
 const fanIn = 16
+/** A merge makes at least this much of its biggest file, so that each row is rewritten a few times only. */
+const leastGrowth = fanIn / 2
 /** About 20 MB of Parquet; sorting it takes a few hundred MB for a second or two. */
 const maxMergedOffsets = 2_000_000
 const sweepIntervalMs = 3_600_000
 
 const span = ({ first, last }: HistoryFile) => last - first + 1
+const total = (files: readonly HistoryFile[]) => files.reduce((sum, file) => sum + span(file), 0)
+const biggest = (files: readonly HistoryFile[]) => files.reduce((most, file) => Math.max(most, span(file)), 0)
 
-/** The first neighbours worth merging: at least `atLeast` files of one stream, the small ones first. */
-export function planMerge(files: readonly HistoryFile[], atLeast = fanIn): HistoryFile[] | undefined {
-  const inOrder = files.toSorted((a, b) => a.first - b.first)
-  for (let limit = fanIn; limit < maxMergedOffsets * fanIn; limit *= fanIn) {
-    let run: HistoryFile[] = []
-    let size = 0
-    for (const file of inOrder) {
-      const fits = span(file) <= limit && size + span(file) <= maxMergedOffsets
-      if (!fits && run.length >= atLeast) return run
-      if (fits) run.push(file)
-      else run = span(file) <= limit ? [file] : []
-      size = run.reduce((sum, member) => sum + span(member), 0)
+/** Neighbours none of which is bigger than `limit`, as many as fit into one file. */
+function* runs(inOrder: readonly HistoryFile[], limit: number): Generator<HistoryFile[]> {
+  let run: HistoryFile[] = []
+  for (const file of inOrder) {
+    const isSmall = span(file) <= limit
+    if (isSmall && total(run) + span(file) <= maxMergedOffsets) run.push(file)
+    else {
+      yield run
+      run = isSmall ? [file] : []
     }
-    if (run.length >= atLeast) return run
   }
+  yield run
+}
+
+/** The neighbours to merge next, of the files of one stream and day; of a day that is over all that fit. */
+export function planMerge(files: readonly HistoryFile[], isOver: boolean): HistoryFile[] | undefined {
+  const inOrder = files.toSorted((a, b) => a.first - b.first)
+  if (isOver) return runs(inOrder, maxMergedOffsets).find((run) => run.length > 1)
+  for (let limit = fanIn; limit < maxMergedOffsets; limit *= fanIn)
+    for (const run of runs(inOrder, limit))
+      if (run.length >= fanIn && total(run) >= leastGrowth * biggest(run)) return run
   return undefined
 }
 
-type Place = { table: HistoryTableName; day: number }
+type Place = { table: HistoryTableName; day: number; isOver: boolean }
 
 /**
  * Keeps the number of files low, in the background: behind each flush the day it wrote to, and once an hour all days that are
@@ -49,7 +59,7 @@ export class HistoryTidy {
   readonly #parquet: Pick<ParquetWriter, 'merge' | 'remove'>
   readonly #metrics: HistoryMetrics
   readonly #logger: Logger
-  readonly #waiting = new Map<string, Place & { atLeast: number }>()
+  readonly #waiting = new Map<string, Place>()
   readonly #sweepTimer: NodeJS.Timeout
   #work: Promise<void> | undefined
   #isClosed = false
@@ -67,7 +77,7 @@ export class HistoryTidy {
 
   /** A day has new files. */
   note(table: HistoryTableName, day: number): void {
-    this.#enqueue({ table, day, atLeast: fanIn })
+    this.#enqueue({ table, day, isOver: false })
   }
 
   /** Looks through every day that was over a day ago. */
@@ -75,7 +85,7 @@ export class HistoryTidy {
     const yesterday = dayOf(now - 86_400_000)
     for (const table of ['sensor', 'anomaly'] as const) {
       const days = await listDays(this.#directory, historyTables[table]).catch(() => [])
-      for (const day of days) if (day < yesterday) this.#enqueue({ table, day, atLeast: 2 })
+      for (const day of days) if (day < yesterday) this.#enqueue({ table, day, isOver: true })
     }
   }
 
@@ -91,7 +101,7 @@ export class HistoryTidy {
     await this.idle()
   }
 
-  #enqueue(place: Place & { atLeast: number }): void {
+  #enqueue(place: Place): void {
     if (this.#isClosed) return
     this.#waiting.set(`${place.table}\t${place.day}`, place)
     this.#work ??= this.#drain()
@@ -111,7 +121,7 @@ export class HistoryTidy {
     this.#work = undefined
   }
 
-  async #tidy({ table, day, atLeast }: Place & { atLeast: number }): Promise<void> {
+  async #tidy({ table, day, isOver }: Place): Promise<void> {
     while (!this.#isClosed) {
       const names = await listFiles(this.#directory, historyTables[table], day)
       const superseded = new Set(supersededNames(names))
@@ -120,7 +130,7 @@ export class HistoryTidy {
       const streams = Map.groupBy(files, ({ stream }) => stream)
       const plan = streams
         .values()
-        .map((own) => planMerge(own, atLeast))
+        .map((own) => planMerge(own, isOver))
         .find((run) => run !== undefined)
       if (plan === undefined) return
       await this.#parquet.merge(historyTables[table], day, plan)

@@ -13,14 +13,15 @@ import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 import { historyRow } from './history-rows.ts'
 import type { Interpreter } from './interpret.ts'
 import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 export type HistoryWriterOptions = {
   directory: string
   flushIntervalMs: number
   flushRows: number
   /**
-   * For sources whose offsets start anew with each run: a name of this run, so that its files are not taken for those of
-   * another one.
+   * For sources whose offsets mean nothing to the next run: a name of this run. The writer counts the records itself then, and
+   * its files are not taken for those of another run.
    */
   run?: string | undefined
   /**
@@ -58,6 +59,7 @@ export class HistoryWriter implements RecordConsumer {
   #writing: { buffer: HistoryBuffer; done: Promise<void>; abandon: AbortController } | undefined
   #safe = new Map<string, Position>()
   #failing: string | undefined
+  #counted = 0
   readonly #timer: NodeJS.Timeout
 
   constructor(options: HistoryWriterOptions, parts: Parts) {
@@ -78,12 +80,10 @@ export class HistoryWriter implements RecordConsumer {
     signal.throwIfAborted()
     const { interpret, metrics, now = Date.now } = this.#parts
     const arrivedAt = now()
-    const { run } = this.#options
     for (const record of records) {
       const interpreted = interpret(record, arrivedAt)
       if (!interpreted.ok) metrics.refused.inc({ topic: record.topic, reason: interpreted.reason })
-      const name = run === undefined ? record.topic : `${record.topic}@${run}`
-      this.#collecting.add(record, name, interpreted.ok ? historyRow(interpreted.fact) : undefined)
+      this.#collecting.add(this.#placeOf(record), interpreted.ok ? historyRow(interpreted.fact) : undefined)
     }
     if (this.#isFull()) this.#startFlush()
     this.#showPending()
@@ -118,6 +118,13 @@ export class HistoryWriter implements RecordConsumer {
     clearInterval(this.#timer)
     this.rewind()
     await this.#writing?.done
+  }
+
+  #placeOf({ topic, partition, offset }: RawRecord): Position {
+    const { run } = this.#options
+    return run === undefined
+      ? { topic, partition, offset }
+      : { topic: `${topic}@${run}`, partition: 0, offset: this.#counted++ }
   }
 
   #isFull(): boolean {
@@ -186,17 +193,5 @@ export class HistoryWriter implements RecordConsumer {
 
   #showPending(): void {
     this.#parts.metrics.pendingRows.set(this.#collecting.rows + (this.#writing?.buffer.rows ?? 0))
-  }
-}
-
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
   }
 }
