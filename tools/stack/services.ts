@@ -14,6 +14,13 @@ export type Surroundings = Pick<StackState, 'kafka' | 'redis' | 'hs2'> & { ports
 
 type Env = Record<string, string>
 
+const kafkaTopics = ({ brokers, topics }: StackState['kafka']): Env => ({
+  KAFKA_BROKERS: brokers,
+  SENSOR_TOPICS: topics.sensor,
+  SENSOR_V5_TOPICS: topics.sensorV5,
+  ANOMALY_TOPICS: topics.anomaly,
+})
+
 /** Our own processes: no server, and the origin is not among them. */
 export function planServices(options: StackOptions, surroundings: Surroundings): StackService[] {
   const { kafka, redis, hs2, ports, historyDir } = surroundings
@@ -28,12 +35,8 @@ export function planServices(options: StackOptions, surroundings: Surroundings):
     }
     return { name, url: `http://127.0.0.1:${port}`, plan, readiness: 'http' }
   }
-  const kafkaEnv = {
-    KAFKA_BROKERS: kafka.brokers,
-    SENSOR_TOPICS: kafka.topics.sensor,
-    SENSOR_V5_TOPICS: kafka.topics.sensorV5,
-    ANOMALY_TOPICS: kafka.topics.anomaly,
-  }
+  // The topics are new, and nothing that was produced right after `up` may be missed.
+  const kafkaEnv = { ...kafkaTopics(kafka), KAFKA_START: 'earliest' }
   const historyEnv: Env = options.tables === 'own' ? { HISTORY_DIR: historyDir, HS2_URL: hs2.url } : {}
   const warehouseEnv = { WAREHOUSE: 'hs2', HS2_URL: hs2.url, TABLE_PROFILE: options.tables }
   return [
@@ -43,7 +46,7 @@ export function planServices(options: StackOptions, surroundings: Surroundings):
   ]
 }
 
-/** A producer of simulated records. It has no port, so `status` does not name it. */
+/** It produces like a real fleet, and has no port, so `status` does not name it. */
 export const planSimulator = (options: StackOptions, { kafka }: Surroundings): StackService => ({
   name: 'simulator',
   url: '',
@@ -52,12 +55,7 @@ export const planSimulator = (options: StackOptions, { kafka }: Surroundings): S
     name: 'simulator',
     dir: options.dir,
     cwd: root,
-    command: [
-      ...program('tools/stack/simulator.ts'),
-      kafka.brokers,
-      String(options.simulate),
-      kafka.topics.sensor,
-      kafka.topics.anomaly,
-    ],
+    command: program('services/kafka-ingest/src/simulate.ts'),
+    env: { ...kafkaTopics(kafka), SIMULATOR_VEHICLES: String(options.simulate) },
   },
 })
