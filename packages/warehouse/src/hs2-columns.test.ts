@@ -1,8 +1,9 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { exactDecimal, readFetchedRows } from './hs2-columns.ts'
 import { thriftType as types } from './hs2-thrift-types.ts'
 import * as wire from './hs2-wire.test-server.ts'
+import { WarehouseError } from './warehouse.ts'
 
 const column = (kind: number, elementType: number, values: wire.Encoded[], nulls: Buffer = Buffer.alloc(0)) =>
   wire.struct({ [kind]: wire.struct({ 1: wire.list(elementType, values), 2: wire.text(nulls) }) })
@@ -15,6 +16,15 @@ const answer = (...columns: wire.Encoded[]) =>
     }),
   }).bytes
 const firstColumn = (...columns: wire.Encoded[]) => readFetchedRows(answer(...columns), 0)!.columns[0]
+
+function kindOfFailure(bytes: Buffer): unknown {
+  try {
+    readFetchedRows(bytes, 0)
+    return undefined
+  } catch (error) {
+    return error instanceof WarehouseError ? error.kind : error
+  }
+}
 
 describe('rows of an answer', () => {
   it('have every kind of value at its position', () => {
@@ -95,11 +105,7 @@ describe('rows of an answer', () => {
         (at, value, length) => {
           const broken = Buffer.from(bytes.subarray(0, length))
           if (at < length) broken[at] = value
-          try {
-            readFetchedRows(broken, 0)
-          } catch (error) {
-            expect(error).toMatchObject({ name: 'WarehouseError', kind: 'unavailable' })
-          }
+          expect([undefined, 'unavailable']).toContain(kindOfFailure(broken))
         },
       ),
     )

@@ -22,7 +22,7 @@ export type Hs2ConnectionOptions = {
   maxMessageBytes: number
   /** Until TCP, TLS and the login are done. */
   connectWithinMs: number
-  /** For any one call that the server should answer at once. One that is late ends the connection. */
+  /** For any one call that the server should answer at once: one that is late ends the connection. */
   answerWithinMs: number
 }
 
@@ -53,6 +53,8 @@ const endStates: ReadonlyMap<unknown, EndState> = new Map([
   [TOperationState.TIMEDOUT_STATE, 'timed out'],
 ])
 const closeWithinMs = 1000
+/** Hive and Spark hold the answer to GetOperationStatus back while a statement runs, for 5 s unless they are told otherwise. */
+const longPollMs = 10_000
 
 /** One TCP connection to a server, and at most one session on it. No call outlives its time limit or the connection. */
 export class Hs2Connection {
@@ -142,7 +144,7 @@ export class Hs2Connection {
 
   /** @throws WarehouseError when the statement failed, was cancelled or ran out of time */
   async operationState(operationHandle: OperationHandle): Promise<OperationState> {
-    const answer = await this.#call('GetOperationStatus', this.#options.answerWithinMs, (driver) =>
+    const answer = await this.#call('GetOperationStatus', this.#options.answerWithinMs + longPollMs, (driver) =>
       driver.getOperationStatus({ operationHandle }),
     )
     this.#check(answer.status, operationHandle)

@@ -49,8 +49,8 @@ export class FakeImpala implements AsyncDisposable {
   /** Every call in order, `<connection>:<method>`. */
   readonly calls: string[] = []
   readonly statements: string[] = []
-  readonly settings: Map<unknown, Decoded>[] = []
-  readonly overlays: Map<unknown, Decoded>[] = []
+  readonly settings: Record<string, string>[] = []
+  readonly overlays: Record<string, string>[] = []
   readonly open = new Map<string, Operation>()
   /** Methods that are never answered. */
   readonly mute = new Set<string>()
@@ -108,8 +108,8 @@ export class FakeImpala implements AsyncDisposable {
         heard = heard.subarray(5 + payload.length)
         if (saslStep++ === 1) this.#answerLogin(peer, payload)
       }
-      for (let call; saslStep === 2 && (call = this.#nextCall(heard)); heard = heard.subarray(call.end))
-        this.#queue(peer, call)
+      if (saslStep < 2) return
+      for (let call; (call = this.#nextCall(heard)); heard = heard.subarray(call.end)) this.#queue(peer, call)
     })
   }
 
@@ -135,14 +135,16 @@ export class FakeImpala implements AsyncDisposable {
 
   /** One call at a time per connection, as Impala does: the next one waits. */
   #queue(peer: Peer, call: wire.Call): void {
-    peer.work = peer.work.then(async () => {
+    const answerInTurn = async (before: Promise<void>): Promise<void> => {
+      await before
       this.calls.push(`${peer.number}:${call.name}`)
       const request = call.fields.get(1) as Fields
       const answer = this.mute.has(call.name) ? undefined : await this.#answer(call.name, request)
       if (!answer) await new Promise((resolve) => peer.socket.once('close', resolve))
       else
         await this.#send(peer, wire.message(wire.messageType.reply, call.name, call.seqId, wire.struct({ 0: answer })))
-    })
+    }
+    peer.work = answerInTurn(peer.work)
   }
 
   async #send(peer: Peer, body: Buffer): Promise<void> {
@@ -161,7 +163,7 @@ export class FakeImpala implements AsyncDisposable {
   async #answer(method: string, request: Fields): Promise<Encoded | undefined> {
     switch (method) {
       case 'OpenSession': {
-        this.settings.push((request.get(4) as Fields | undefined) ?? new Map())
+        this.settings.push(textsOf(request.get(4)))
         const version = Math.min(Number(request.get(1)), this.#options.protocolVersion ?? 5)
         return wire.struct({ 1: ok(), 2: wire.i32(version), 3: wire.struct({ 1: handle(randomBytes(16)) }) })
       }
@@ -200,14 +202,14 @@ export class FakeImpala implements AsyncDisposable {
   }
 
   #execute(request: Fields): Encoded | undefined {
-    const sql = String(request.get(2))
-    const overlay = (request.get(3) as Fields | undefined) ?? new Map<unknown, Decoded>()
+    const sql = textOf(request.get(2))
+    const overlay = textsOf(request.get(3))
     this.statements.push(sql)
     this.overlays.push(overlay)
     const refusal = this.refusals.shift()
     if (refusal) return refused(refusal.text, refusal.isInvalidHandle ? status.invalidHandle : status.error)
-    const unknown = [...overlay.keys()].find((key) => !knownOverlay.has(String(key)))
-    if (unknown) return refused(`Invalid query option: ${String(unknown)}`)
+    const unknown = Object.keys(overlay).find((key) => !knownOverlay.has(key))
+    if (unknown) return refused(`Invalid query option: ${unknown}`)
     if (sql.startsWith('REFUSE ')) return refused(sql.slice(7))
     if (sql === 'HANG') return undefined
     if (request.get(4) !== true) throw new Error('not asked to run asynchronously')
@@ -217,7 +219,7 @@ export class FakeImpala implements AsyncDisposable {
       endsAt: performance.now() + Number(/^RUN (\d+)/.exec(sql)?.[1] ?? 0),
       sent: 0,
       cancelled: false,
-      timeLimitS: Number(overlay.get('EXEC_TIME_LIMIT_S') ?? 0),
+      timeLimitS: Number(overlay['EXEC_TIME_LIMIT_S'] ?? 0),
       stillExecuting: this.#options.stillExecuting ?? 0,
     })
     return wire.struct({ 1: ok(), 2: wire.struct({ 1: handle(guid), 2: wire.i32(0), 3: wire.bool(true) }) })
@@ -252,6 +254,10 @@ const ok = (): Encoded => wire.struct({ 1: wire.i32(status.ok) })
 const handle = (guid: Buffer): Encoded => wire.struct({ 1: wire.text(guid), 2: wire.text(Buffer.alloc(16)) })
 const refused = (text: string, code = status.error): Encoded =>
   wire.struct({ 1: wire.struct({ 1: wire.i32(code), 3: wire.text('HY000'), 5: wire.text(text) }) })
+
+const textOf = (value: Decoded | undefined): string => (Buffer.isBuffer(value) ? value.toString() : '')
+const textsOf = (value: Decoded | undefined): Record<string, string> =>
+  Object.fromEntries([...((value as Fields | undefined) ?? [])].map(([key, text]) => [key, textOf(text)]))
 
 const operationId = (request: Fields): string => {
   const identifier = (request.get(1) as Fields).get(1) as Fields

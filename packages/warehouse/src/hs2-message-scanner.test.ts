@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MessageScanner } from './hs2-message-scanner.ts'
 import { MessageReceiver } from './hs2-receiver.ts'
@@ -27,7 +27,7 @@ const { value: anyValue } = fc.letrec<{ value: wire.Encoded; leaf: wire.Encoded 
     fc.array(fc.array(tie('value'), { maxLength: 2 }), { maxLength: 3 }).map((structs) =>
       wire.list(
         types.struct,
-        structs.map((fields) => wire.struct({ ...fields })),
+        structs.map((fields) => wire.struct(Object.fromEntries(fields.entries()))),
       ),
     ),
     fc.array(fc.tuple(fc.string(), fc.integer()), { maxLength: 3 }).map((entries) =>
@@ -41,7 +41,9 @@ const { value: anyValue } = fc.letrec<{ value: wire.Encoded; leaf: wire.Encoded 
 }))
 const anyMessage = fc
   .tuple(fc.string({ maxLength: 20 }), fc.integer(), fc.array(anyValue, { maxLength: 4 }))
-  .map(([name, seqId, fields]) => wire.message(wire.messageType.reply, name, seqId, wire.struct({ ...fields })))
+  .map(([name, seqId, fields]) =>
+    wire.message(wire.messageType.reply, name, seqId, wire.struct(Object.fromEntries(fields.entries()))),
+  )
 
 function receive(chunks: readonly Buffer[], isFramed = false): string[] {
   const received: string[] = []
@@ -49,6 +51,15 @@ function receive(chunks: readonly Buffer[], isFramed = false): string[] {
   const receiver = new MessageReceiver({ isFramed, maxBytes, deliver })
   for (const chunk of chunks) receiver.push(chunk)
   return received
+}
+
+function thrownBy(run: () => void): Error | undefined {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error as Error
+  }
 }
 
 function cut(bytes: Buffer, lengths: readonly number[]): Buffer[] {
@@ -100,21 +111,19 @@ describe('messages out of a stream of bytes', () => {
         const received: number[] = []
         const deliver = (message: Buffer) => received.push(message.length)
         const receiver = new MessageReceiver({ isFramed: false, maxBytes, deliver })
-        try {
-          receiver.push(Buffer.from(bytes))
-        } catch (error) {
-          expect((error as Error).name).toBe('WarehouseError')
-        }
+        const failure = thrownBy(() => receiver.push(Buffer.from(bytes)))
+        expect([undefined, 'WarehouseError']).toContain(failure?.name)
         expect(received.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(bytes.length)
       }),
     )
   })
 })
 
-describe('a scanner', () => {
-  const scan = (bytes: Buffer) => new MessageScanner(maxBytes).scan(bytes, bytes.length)
-  const reply = (...fields: wire.Encoded[]) => wire.message(wire.messageType.reply, 'x', 1, wire.struct({ ...fields }))
+const scan = (bytes: Buffer) => new MessageScanner(maxBytes).scan(bytes, bytes.length)
+const reply = (...fields: wire.Encoded[]) =>
+  wire.message(wire.messageType.reply, 'x', 1, wire.struct(Object.fromEntries(fields.entries())))
 
+describe('a scanner', () => {
   it('looks at each byte once: a message in many chunks costs no more than in one', () => {
     const texts = Array.from({ length: 5000 }, () => wire.text('some text'))
     const bytes = reply(wire.list(types.string, texts))

@@ -46,7 +46,7 @@ export const messageType = { call: 1, reply: 2, exception: 3 } as const
 export const message = (type: number, name: string, seqId: number, body: Encoded): Buffer =>
   Buffer.concat([Buffer.from([0x80, 0x01, 0, type]), text(name).bytes, int32(seqId), body.bytes])
 
-/** Fields by id. Strings come as Buffers, structs and maps as Maps. */
+/** Structs come as Maps by the number of the field, strings as Buffers but for the keys of maps. */
 export type Decoded = boolean | number | bigint | Buffer | Decoded[] | Map<unknown, Decoded>
 export type Call = { name: string; seqId: number; fields: Map<unknown, Decoded>; end: number }
 
@@ -55,7 +55,7 @@ export function readCall(bytes: Buffer): Call | undefined {
   try {
     const reader = new Reader(bytes)
     reader.number(4)
-    const name = String(reader.value(types.string))
+    const name = reader.text()
     const seqId = reader.number(4)
     return { name, seqId, fields: reader.value(types.struct) as Map<unknown, Decoded>, end: reader.position }
   } catch (error) {
@@ -81,6 +81,8 @@ class Reader {
   }
 
   number = (size: number): number => this.take(size).readIntBE(0, size)
+
+  text = (): string => this.take(this.number(4)).toString()
 
   value(type: number): Decoded {
     switch (type) {
@@ -109,7 +111,12 @@ class Reader {
       }
       case types.map: {
         const [keyType, valueType, size] = [this.number(1), this.number(1), this.number(4)]
-        return new Map(Array.from({ length: size }, () => [String(this.value(keyType)), this.value(valueType)]))
+        return new Map(
+          Array.from({ length: size }, () => [
+            keyType === types.string ? this.text() : this.value(keyType),
+            this.value(valueType),
+          ]),
+        )
       }
       default: {
         const [elementType, size] = [this.number(1), this.number(4)]

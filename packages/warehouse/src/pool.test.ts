@@ -125,7 +125,7 @@ describe('borrowing', () => {
   it('takes the servers in turn', async () => {
     const { pool } = createPool({ servers: ['a', 'b', 'c'], connectionsPerServer: 1 })
     const leases = await Promise.all([pool.acquire(never), pool.acquire(never), pool.acquire(never)])
-    expect(leases.map((lease) => lease.server).toSorted()).toEqual([0, 1, 2])
+    expect(new Set(leases.map((lease) => lease.server))).toEqual(new Set([0, 1, 2]))
     for (const lease of leases) lease.release()
   })
 
@@ -196,13 +196,13 @@ describe('a server that is down', () => {
     down.add(0)
     const results: string[] = []
     for (let turn = 0; turn < 20; turn++) {
-      await pool.acquire(never).then(
-        (lease) => {
-          results.push('ok')
-          lease.release()
-        },
-        () => results.push('failed'),
-      )
+      try {
+        const lease = await pool.acquire(never)
+        lease.release()
+        results.push('ok')
+      } catch {
+        results.push('failed')
+      }
     }
     expect(results.filter((result) => result === 'failed').length).toBeLessThanOrEqual(3)
     expect(pool.failing()).toBeUndefined()

@@ -184,8 +184,7 @@ export class Pool<Connection extends Poolable> {
     try {
       const connection = await this.#options.open(server.index)
       server.opening--
-      server.circuit.succeed()
-      server.probeAfterMs = this.#options.probeAfterMs
+      this.#noteSuccess(server)
       const ageMs = this.#options.maxAgeMs * (0.8 + 0.4 * Math.random())
       const slot = { connection, server, retiresAt: performance.now() + ageMs, isIdle: false }
       connection.onFailure = () => this.#forgetIdle(slot)
@@ -229,13 +228,18 @@ export class Pool<Connection extends Poolable> {
         const { failure } = slot.connection
         const isLost = failure?.kind === 'unavailable'
         if (isLost) this.#noteFailure(slot.server, failure)
-        else if (!isSuspect) slot.server.circuit.succeed()
+        else if (!isSuspect) this.#noteSuccess(slot.server)
         if (isLost || isSuspect) this.#dropIdle(slot.server)
         if (isSuspect || performance.now() >= slot.retiresAt) this.#replace(slot)
         else this.#handOver(slot)
         returned.resolve()
       },
     }
+  }
+
+  #noteSuccess(server: Server<Connection>): void {
+    server.circuit.succeed()
+    server.probeAfterMs = this.#options.probeAfterMs
   }
 
   #noteFailure(server: Server<Connection>, error: unknown): void {

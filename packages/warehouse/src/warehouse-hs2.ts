@@ -32,7 +32,7 @@ export type Hs2WarehouseOptions = {
   /** TCP, TLS and login. */
   connectWithinMs?: number
   openSessionWithinMs?: number
-  /** Any call that a server should answer at once: status, cancel, close. */
+  /** Any call that a server should answer at once, such as cancel or close. */
   answerWithinMs?: number
   maxMessageBytes?: number
   /** Rows that are asked for at once. */
@@ -128,11 +128,14 @@ class WarehouseOverHs2 implements Hs2Warehouse {
   async reachFirst(): Promise<void> {
     const { connectWithinMs, openSessionWithinMs } = this.#settings
     using limit = new Limit(new AbortController().signal, connectWithinMs + 2 * openSessionWithinMs)
-    try {
-      const lease = await this.#pool.acquire(limit.signal)
-      lease.release()
-    } catch (error) {
-      if (!(error instanceof WarehouseError)) throw error
+    while (!this.#dialect && !this.failing() && !limit.signal.aborted) {
+      try {
+        const lease = await this.#pool.acquire(limit.signal)
+        lease.release()
+      } catch (error) {
+        // A wait may be over before the first connection is there.
+        if (!(error instanceof WarehouseError)) throw error
+      }
     }
   }
 
