@@ -31,8 +31,6 @@ ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
 USER 1000:1000
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --start-interval=1s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/readyz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 
 FROM service AS query-api
 COPY --from=query-api-files /app ./
@@ -53,8 +51,6 @@ COPY --from=console-files /app/apps/console/dist /usr/share/nginx/html
 COPY deploy/nginx.conf deploy/upstreams.conf deploy/listen.conf /etc/flasktoria/
 USER 101:101
 EXPOSE 8080
-HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=1s --retries=3 \
-  CMD ["curl", "-fsS", "-o", "/dev/null", "http://127.0.0.1:8080/"]
 ENTRYPOINT ["nginx", "-e", "stderr", "-p", "/tmp", "-c", "/etc/flasktoria/nginx.conf"]
 CMD []
 
@@ -66,8 +62,5 @@ RUN install -d -o 185 -g 185 /var/lib/warehouse && install -d -o 1000 -g 1000 /h
 USER 185:185
 WORKDIR /var/lib/warehouse
 EXPOSE 10000
-# Whether somebody listens on port 10000 (0x2710): a connection without a word would be an error in its log.
-HEALTHCHECK --interval=5s --timeout=4s --start-period=180s --start-interval=1s --retries=3 \
-  CMD ["grep", "-qE", ":2710 [0:]+ 0A", "/proc/net/tcp", "/proc/net/tcp6"]
 ENTRYPOINT ["java", "@/etc/flasktoria/java.options", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2"]
 CMD ["--hiveconf", "hive.server2.thrift.port=10000", "--hiveconf", "hive.server2.authentication=NOSASL"]
