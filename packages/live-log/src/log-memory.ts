@@ -1,5 +1,6 @@
 import { updateClass } from '@flasktoria/contracts/updates'
 import {
+  freshEpoch,
   mergeKey,
   type Appended,
   type Draft,
@@ -11,103 +12,161 @@ import {
 } from './log.ts'
 
 export type MemoryLogOptions = {
-  /** How long entries and event ids are remembered. */
+  /** How long, and how many, entries are remembered. */
   recentMs?: number
-  /** How many entries are remembered at most. */
   maxRecent?: number
+  /** How long a MERGE key is kept that nothing arrives for, and an event id. */
+  retentionMs?: number
+  maxEventIds?: number
   now?: () => number
 }
 
 export type MemoryLog = LogWriter & LogReader
 
 /** The live log inside one process: the same promises as Redis gives between processes. Its epoch ends with the process. */
-export function createMemoryLog({
-  recentMs = 600_000,
-  maxRecent = 200_000,
-  now = Date.now,
-}: MemoryLogOptions = {}): MemoryLog {
-  const epoch = Math.random().toString(36).slice(2, 14)
-  const state = new Map<string, Entry>()
-  const eventIds = new Map<string, number>()
-  const followers = new Set<LogListener>()
-  let recent: { arrivedAt: number; entry: Entry }[] = []
-  let head = 0
+export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
+  const log = new Sequence(options)
+  const followers = new Set<Follower>()
+  const undelivered: (readonly Entry[])[] = []
+  let isDelivering = false
 
-  const place = ({ kind, vehicle, sensor, eventTs, json }: Draft, isLate: boolean): Entry => ({
-    seq: ++head,
-    kind,
-    vehicle,
-    sensor,
-    eventTs,
-    isLate,
-    json,
-  })
-
-  function trim(arrivedAt: number): void {
-    const oldest = arrivedAt - recentMs
-    const cut = Math.max(
-      recent.length - maxRecent,
-      recent.findIndex((item) => item.arrivedAt >= oldest),
-    )
-    if (cut > 0) recent = recent.slice(cut)
-    for (const [id, seenAt] of eventIds) {
-      if (seenAt >= oldest && eventIds.size <= maxRecent) break
-      eventIds.delete(id)
+  // A listener may append: what it appends comes after what it is being told, for every follower.
+  function deliver(entries: readonly Entry[]): void {
+    undelivered.push(entries)
+    if (isDelivering) return
+    isDelivering = true
+    try {
+      for (let batch; (batch = undelivered.shift());)
+        for (const { listener, since } of followers) if (batch[0]!.seq > since) listener.onEntries(batch)
+    } finally {
+      isDelivering = false
     }
   }
 
   return {
     async append(drafts): Promise<Appended> {
-      const arrivedAt = now()
-      const entries: Entry[] = []
-      const counts = { late: 0, duplicates: 0 }
-      for (const draft of drafts) {
-        if (updateClass[draft.kind] === 'event') {
-          if (draft.id !== undefined && eventIds.has(draft.id)) counts.duplicates++
-          else {
-            if (draft.id !== undefined) eventIds.set(draft.id, arrivedAt)
-            entries.push(place(draft, false))
-          }
-          continue
-        }
-        const key = mergeKey(draft)
-        const known = state.get(key)
-        if (known && known.eventTs > draft.eventTs) {
-          counts.late++
-          if (draft.kind === 'sensordata') entries.push(place(draft, true))
-          continue
-        }
-        const entry = place(draft, false)
-        state.delete(key)
-        state.set(key, entry)
-        entries.push(entry)
-        if (draft.statusJson === undefined) continue
-        const status: Draft = { ...draft, kind: 'sensorstatus', json: draft.statusJson }
-        const statusKey = mergeKey(status)
-        if (state.get(statusKey)?.json === draft.statusJson) continue
-        const statusEntry = place(status, false)
-        state.delete(statusKey)
-        state.set(statusKey, statusEntry)
-        entries.push(statusEntry)
-      }
-      for (const entry of entries) recent.push({ arrivedAt, entry })
-      trim(arrivedAt)
-      if (entries.length > 0) for (const follower of followers) follower.onEntries(entries)
-      return { entries: entries.length, ...counts }
+      const { entries, late, duplicates } = log.append(drafts)
+      if (entries.length > 0) deliver(entries)
+      return { entries: entries.length, late, duplicates }
     },
     async follow(listener): Promise<LogFollower> {
-      listener.onSnapshot({
-        epoch,
-        head,
-        state: [...state.values()],
-        recent: recent.map(({ entry }) => entry),
-        reason: 'start',
-      })
+      const follower: Follower = { listener, since: log.head }
+      listener.onSnapshot({ ...log.picture(), reason: 'start' })
+      followers.add(follower)
       listener.onConnected?.(true)
-      followers.add(listener)
-      return { close: async () => void followers.delete(listener) }
+      return { close: async () => void followers.delete(follower) }
     },
     ping: async () => {},
     close: async () => followers.clear(),
+  }
+}
+
+type Follower = { listener: LogListener; since: number }
+type Kept = { arrivedAt: number; entry: Entry }
+
+/** What the log remembers: the last entries, the latest of each MERGE key, and the ids of events. */
+class Sequence {
+  readonly #limits: Required<MemoryLogOptions>
+  readonly #epoch = freshEpoch()
+  #head = 0
+  /** Oldest first; what stands before `#recentStart` is forgotten and cut off in strides. */
+  #recent: Kept[] = []
+  #recentStart = 0
+  /** By seq, so by arrival: an update moves its key to the end. */
+  readonly #state = new Map<string, Kept>()
+  readonly #eventIds = new Map<string, number>()
+
+  constructor({
+    recentMs = 600_000,
+    maxRecent = 200_000,
+    retentionMs = 86_400_000,
+    maxEventIds = 200_000,
+    now = Date.now,
+  }: MemoryLogOptions) {
+    this.#limits = { recentMs, maxRecent, retentionMs, maxEventIds, now }
+  }
+
+  get head(): number {
+    return this.#head
+  }
+
+  picture() {
+    this.#forget(this.#limits.now())
+    return {
+      epoch: this.#epoch,
+      head: this.#head,
+      state: Array.from(this.#state.values(), ({ entry }) => entry),
+      recent: this.#recent.slice(this.#recentStart).map(({ entry }) => entry),
+    }
+  }
+
+  append(drafts: readonly Draft[]): { entries: Entry[]; late: number; duplicates: number } {
+    const arrivedAt = this.#limits.now()
+    const added = { entries: [] as Entry[], late: 0, duplicates: 0 }
+    for (const draft of drafts) {
+      if (updateClass[draft.kind] === 'event') {
+        if (this.#isKnown(draft.id, arrivedAt)) added.duplicates++
+        else added.entries.push(this.#place(draft, arrivedAt))
+      } else if (this.#isLate(draft)) {
+        added.late++
+        if (draft.kind === 'sensordata') added.entries.push(this.#place(draft, arrivedAt, true))
+      } else {
+        added.entries.push(this.#keep(draft, arrivedAt))
+        const { statusJson } = draft
+        if (statusJson === undefined) continue
+        const status: Draft = { ...draft, kind: 'sensorstatus', json: statusJson }
+        if (this.#state.get(mergeKey(status))?.entry.json !== statusJson)
+          added.entries.push(this.#keep(status, arrivedAt))
+      }
+    }
+    this.#forget(arrivedAt)
+    return added
+  }
+
+  #isLate(draft: Draft): boolean {
+    const latest = this.#state.get(mergeKey(draft))
+    return latest !== undefined && latest.entry.eventTs > draft.eventTs
+  }
+
+  #isKnown(id: string | undefined, arrivedAt: number): boolean {
+    if (id === undefined) return false
+    if (this.#eventIds.has(id)) return true
+    this.#eventIds.set(id, arrivedAt)
+    return false
+  }
+
+  #keep(draft: Draft, arrivedAt: number): Entry {
+    const entry = this.#place(draft, arrivedAt)
+    const key = mergeKey(entry)
+    this.#state.delete(key)
+    this.#state.set(key, { arrivedAt, entry })
+    return entry
+  }
+
+  #place({ kind, vehicle, sensor, eventTs, json }: Draft, arrivedAt: number, isLate = false): Entry {
+    const entry: Entry = { seq: ++this.#head, kind, vehicle, sensor, eventTs, isLate, json }
+    this.#recent.push({ arrivedAt, entry })
+    return entry
+  }
+
+  #forget(now: number): void {
+    const { recentMs, maxRecent, retentionMs, maxEventIds } = this.#limits
+    while (this.#recentStart < this.#recent.length) {
+      const isTooMany = this.#recent.length - this.#recentStart > maxRecent
+      if (!isTooMany && this.#recent[this.#recentStart]!.arrivedAt >= now - recentMs) break
+      this.#recentStart++
+    }
+    if (this.#recentStart > this.#recent.length / 2) {
+      this.#recent = this.#recent.slice(this.#recentStart)
+      this.#recentStart = 0
+    }
+    for (const [key, { arrivedAt }] of this.#state) {
+      if (arrivedAt >= now - retentionMs) break
+      this.#state.delete(key)
+    }
+    for (const [id, arrivedAt] of this.#eventIds) {
+      if (arrivedAt >= now - retentionMs && this.#eventIds.size <= maxEventIds) break
+      this.#eventIds.delete(id)
+    }
   }
 }

@@ -1,9 +1,17 @@
 import { updateClass } from '@flasktoria/contracts/updates'
 import { appendScript, forgetScript } from './append-script.ts'
 import { formatFields } from './batch.ts'
-import { LogUnavailable, mergeKey, type Appended, type Draft, type LogReader, type LogWriter } from './log.ts'
+import {
+  freshEpoch,
+  LogUnavailable,
+  mergeKey,
+  type Appended,
+  type Draft,
+  type LogReader,
+  type LogWriter,
+} from './log.ts'
 import { followRedis } from './redis-follower.ts'
-import { defaultPrefix, freshEpoch, logKeys } from './redis-keys.ts'
+import { defaultPrefix, logKeys } from './redis-keys.ts'
 import { connectRedis, disconnect, runScript, whenReady, type Redis } from './redis.ts'
 
 export type RedisLogOptions = {

@@ -4,8 +4,9 @@ import type { UpdateKind } from '@flasktoria/contracts/updates'
  * The live log: the ordered, resumable sequence of updates between ingest and its readers.
  *
  * - Appends get consecutive `seq`s under an `epoch`. The epoch changes when the log lost what it promised to remember.
- * - MERGE updates (position, sensordata, sensorstatus) keep the latest by event time as `state`. One that is older than the
- *   state still has its place in the log, marked `isLate`: a window over time wants it, a picture of now must skip it.
+ * - MERGE updates (position, sensordata, sensorstatus) keep the latest by event time as `state`; of equal times the last one
+ *   appended. Late sensordata, older than the state, still has its place in the log, marked `isLate`: a window over time wants
+ *   it, a picture of now must skip it. Late positions and statuses have none: nobody asks where a vehicle or a status was.
  * - EVENT updates (anomaly) are kept in order and appended once per `id`.
  * - `json` is the update exactly as a browser gets it: serialised once, by ingest, never parsed on the way.
  */
@@ -86,6 +87,9 @@ export interface LogReader {
 export class LogUnavailable extends Error {
   override readonly name = 'LogUnavailable'
 }
+
+/** An epoch that no log had before. */
+export const freshEpoch = (): string => Math.random().toString(36).slice(2, 12).padEnd(10, '0')
 
 /** The MERGE key of an entry. Tabs can't occur in ids. */
 export const mergeKey = (entry: { kind: UpdateKind; vehicle: string; sensor: string }): string =>

@@ -1,26 +1,48 @@
 import { MuteRules, type Mutes } from './mutes.ts'
 
+export type MemoryMutesOptions = {
+  /** How long the mutes of a client are kept after its last change, and of how many clients. */
+  retentionMs?: number
+  maxClients?: number
+  now?: () => number
+}
+
 /** The mutes of one process, gone with it. */
-export function createMemoryMutes({ maxClients = 10_000 } = {}): Mutes {
-  const clients = new Map<string, MuteRules>()
-  const watchers = new Set<(client: string) => void>()
+export function createMemoryMutes({
+  retentionMs = 86_400_000,
+  maxClients = 10_000,
+  now = Date.now,
+}: MemoryMutesOptions = {}): Mutes {
+  /** By the last change, oldest first. */
+  const clients = new Map<string, { rules: MuteRules; changedAt: number }>()
+  const watchers = new Set<{ onChange: (client: string) => void }>()
+
+  function forget(): void {
+    for (const [client, { changedAt }] of clients) {
+      if (changedAt >= now() - retentionMs && clients.size <= maxClients) break
+      clients.delete(client)
+    }
+  }
+
   return {
     async change(client, changes) {
-      const rules = clients.get(client) ?? new MuteRules()
+      forget()
+      const rules = clients.get(client)?.rules ?? new MuteRules()
       const taken = changes.map((change) => rules.apply(change))
       clients.delete(client)
-      if (rules.size > 0) clients.set(client, rules)
-      for (const oldest of clients.keys()) {
-        if (clients.size <= maxClients) break
-        clients.delete(oldest)
-      }
-      for (const onChange of watchers) onChange(client)
+      if (rules.size > 0) clients.set(client, { rules, changedAt: now() })
+      forget()
+      for (const { onChange } of watchers) onChange(client)
       return taken
     },
-    read: async (client) => [...(clients.get(client) ?? [])],
+    async read(client) {
+      forget()
+      return [...(clients.get(client)?.rules ?? [])]
+    },
     async watch(onChange) {
-      watchers.add(onChange)
-      return { close: async () => void watchers.delete(onChange) }
+      const watcher = { onChange }
+      watchers.add(watcher)
+      return { close: async () => void watchers.delete(watcher) }
     },
     close: async () => watchers.clear(),
   }

@@ -2,8 +2,8 @@ import { updateClass } from '@flasktoria/contracts/updates'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { renewEpochScript } from './append-script.ts'
 import { MalformedBatch, parseBatch, parseState, type Batch } from './batch.ts'
-import { mergeKey, type Entry, type LogFollower, type LogListener, type Snapshot } from './log.ts'
-import { freshEpoch, type LogKeys } from './redis-keys.ts'
+import { freshEpoch, mergeKey, type Entry, type LogFollower, type LogListener, type Snapshot } from './log.ts'
+import type { LogKeys } from './redis-keys.ts'
 import { connectRedis, disconnect, runScript, whenReady, type Redis } from './redis.ts'
 
 const checkMs = 1_000

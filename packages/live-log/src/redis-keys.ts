@@ -16,5 +16,3 @@ export const logKeys = (prefix: string) => {
 export type LogKeys = ReturnType<typeof logKeys>
 
 export const defaultPrefix = 'flasktoria'
-
-export const freshEpoch = (): string => Math.random().toString(36).slice(2, 12).padEnd(10, '0')
