@@ -20,7 +20,7 @@ const garbage = (index: number): Buffer | null =>
     encodeRecord.anomaly(anomalyRecord('torn', 1)).subarray(0, 20),
   ][index % 5]!
 
-export const anomalyRecord = (vehicle: string, serial: number): AnomalyRecord => ({
+const anomalyRecord = (vehicle: string, serial: number): AnomalyRecord => ({
   timestamp: Date.now(),
   detection_time: `serial ${serial}`,
   confirmation_time: new Date().toISOString(),
@@ -84,7 +84,9 @@ export async function createProducers({ kafka }: StackStatus) {
       sendAll(
         readings.flatMap((reading, index) => {
           const message = index % 2 === 0 ? sixFields(reading) : fiveFields(reading)
-          return index % (1 / garbageShare) === 0 ? [message, { ...message, value: garbage(index) }] : [message]
+          return index % (1 / garbageShare) === 0
+            ? [message, { ...message, value: garbage(Math.round(index * garbageShare)) }]
+            : [message]
         }),
       ),
     anomalies: (vehicle: string, serials: readonly number[]) =>

@@ -128,7 +128,7 @@ export async function launch(plan: DaemonPlan): Promise<Daemon> {
 }
 
 /** Waits until `isReady` says so. A process that ends before, or takes too long, is an error with the end of its log. */
-export async function untilReady(plan: DaemonPlan, isReady: () => Promise<boolean>, withinMs: number): Promise<void> {
+async function untilReady(plan: DaemonPlan, isReady: () => Promise<boolean>, withinMs: number): Promise<void> {
   const deadline = Date.now() + withinMs
   while (!(await isReady())) {
     const isAlive = findDaemon(plan) !== undefined

@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startDaemon, type DaemonPlan, type Server } from './daemon.ts'
+import type { DaemonPlan } from './daemon.ts'
 import { findTool } from './packages.ts'
 
 const deploy = new URL('../../deploy/', import.meta.url)
@@ -51,10 +51,4 @@ export async function answersHttp(url: string, isOk: boolean): Promise<boolean> 
   } catch {
     return false
   }
-}
-
-export async function startNginx(place: NginxPlace): Promise<Server> {
-  const url = `http://127.0.0.1:${place.port}`
-  const daemon = await startDaemon(await planNginx(place), () => answersHttp(url, false), 15_000)
-  return { ...daemon, url }
 }

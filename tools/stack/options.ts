@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Sentence } from '../servers/run.ts'
 
-export const usage = `npm run stack -- up|down|status [--port 8080] [--dir ./var/stack] [--tables own|legacy] [--simulate VEHICLES]`
+const usage = `npm run stack -- up|down|status [--port 8080] [--dir ./var/stack] [--tables own|legacy] [--simulate VEHICLES]`
 
 export type StackOptions = {
   command: 'up' | 'down' | 'status'

@@ -8,7 +8,7 @@ import type { StackOptions } from './options.ts'
 import type { StackPorts } from './ports.ts'
 import type { StackService, StackState } from './state.ts'
 
-export const topics = { sensor: 'fleet.sensor', sensorV5: 'fleet.sensor.v5', anomaly: 'fleet.anomaly' } as const
+const topics = { sensor: 'fleet.sensor', sensorV5: 'fleet.sensor.v5', anomaly: 'fleet.anomaly' } as const
 export const partitionsPerTopic = 4
 
 /** The servers that the environment names are not ours to start or stop. */
