@@ -28,6 +28,9 @@ const readings: Stored[] = [
   ['v', speed, testNow - 10 * day, 100, ''],
   ['v', speed, testNow - 31 * day, 100, ''],
   ['v', speed, testNow - 1_000, 80, ''],
+  // Where the sums of the engine end and single readings begin.
+  ['v', speed, testNow - 600_000, 20, ''],
+  ['v', speed, testNow - 600_001, 20, ''],
 ]
 const anomalies: [string, number, number, string][] = [
   ['v', testNow - hour, 0, 'seen once'],
@@ -118,11 +121,11 @@ test('costs and efficiency join history and window', async () => {
   expect(body.cost_index.day.why).toBe(
     'Anomalies in the last 24 hours: 1 × Low tire pressure (100), 1 × Excessive braking (0).',
   )
-  // Day: 0, 1, 30, 60 of the history, 80 where both have a reading, 0 of the window only.
+  // Day: 0, 1, 30, 60, 20, 20 of the history, 80 where both have a reading, 0 of the window only.
   expect(body.efficiency_index).toEqual({
-    day: { value: 50, why: 'Moving in 50 % of 6 speed readings of the last 24 hours; mean speed 28.5 km/h.' },
-    week: { value: 42.86, why: 'Moving in 42.9 % of 7 speed readings of the last 7 days; mean speed 24.4 km/h.' },
-    month: { value: 50, why: 'Moving in 50 % of 8 speed readings of the last 30 days; mean speed 33.9 km/h.' },
+    day: { value: 62.5, why: 'Moving in 62.5 % of 8 speed readings of the last 24 hours; mean speed 26.4 km/h.' },
+    week: { value: 55.56, why: 'Moving in 55.6 % of 9 speed readings of the last 7 days; mean speed 23.4 km/h.' },
+    month: { value: 60, why: 'Moving in 60 % of 10 speed readings of the last 30 days; mean speed 31.1 km/h.' },
   })
 })
 

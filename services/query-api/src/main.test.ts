@@ -88,6 +88,21 @@ test('catalogues and the warehouse come from the configuration', async () => {
   await rm(folder, { recursive: true })
 })
 
+test('a HiveServer2 that is away makes it degraded, and history 503; the live answers stay', async () => {
+  const config = configOf({ WAREHOUSE: 'hs2', HS2_URL: 'hive2://127.0.0.1:1/?auth=NOSASL', TABLE_PROFILE: 'legacy' })
+  await using service = await start(config, { reader: createMemoryLog() })
+  const ready = await fetch(`${service.url}/readyz`)
+  expect([ready.status, await ready.json()]).toEqual([200, expect.objectContaining({ status: 'degraded' })])
+  expect((await fetch(`${service.url}/livez`)).status).toBe(200)
+  expect((await fetch(`${service.url}/api/vehicle/v`)).status).toBe(200)
+  for (const path of ['sensordata/v?sensor_ids=a&start_ts=1', 'anomalies?start_ts=1', 'cost/v']) {
+    const response = await fetch(`${service.url}/api/${path}`)
+    expect([response.status, response.headers.get('Retry-After')], path).toEqual([503, '2'])
+    expect(await response.json()).toMatchObject({ message: 'The history is not available just now.' })
+  }
+  expect(await (await fetch(`${service.url}/metrics`)).text()).toContain('flasktoria_warehouse_pool{state="busy"')
+})
+
 test('a port that is taken is an error, not a half-started service', async () => {
   await using service = await start(configOf(), { reader: createMemoryLog() })
   const { port } = new URL(service.url)

@@ -9,7 +9,7 @@ import { readConfig } from '@flasktoria/service-kit/config'
 import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
-import { refreshStatements, tableProfiles } from '@flasktoria/warehouse/table-profile'
+import { tableProfiles } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -19,6 +19,7 @@ import { configSchema, optionNames, type Config } from './config.ts'
 import { followLog } from './follow-log.ts'
 import { createHistory } from './history.ts'
 import { createHttpServer } from './http-server.ts'
+import { openWarehouse } from './open-warehouse.ts'
 import { RecentWindow } from './recent-window.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 
@@ -29,10 +30,11 @@ export async function start(config: Config, overrides: Overrides = {}) {
   await using parts = new AsyncDisposableStack()
   const own = <T extends { close(): Promise<void> } | undefined>(part: T): T => parts.adopt(part, (it) => it?.close())
   const logger = overrides.logger ?? createLogger('query-api', config.LOG_LEVEL)
+  const onError = (error: Error) => logger.debug({ err: error }, 'Redis failed')
   const metrics = createMetrics('query-api')
-  const reader = overrides.reader ?? own(openLog(config))
-  const mutes = overrides.mutes ?? own(openMutes(config))
-  const warehouse = overrides.warehouse ?? own(await openWarehouse(config))
+  const reader = overrides.reader ?? own(openLog(config, onError))
+  const mutes = overrides.mutes ?? own(openMutes(config, onError))
+  const warehouse = overrides.warehouse ?? own(await openWarehouse(config, metrics, logger))
 
   const window = new RecentWindow(
     {
@@ -85,28 +87,11 @@ export async function start(config: Config, overrides: Overrides = {}) {
 }
 export type QueryApi = Awaited<ReturnType<typeof start>>
 
-const openLog = ({ REDIS_URL }: Config): LogReader =>
-  REDIS_URL === undefined ? createMemoryLog() : createRedisLog({ url: REDIS_URL })
-
-const openMutes = ({ REDIS_URL }: Config): Mutes =>
-  REDIS_URL === undefined ? createMemoryMutes() : createRedisMutes({ url: REDIS_URL })
-
-/** Until then a session may not see files that were written since; the recent window covers far more. */
-const refreshEveryMs = 5_000
-
-/** An engine's driver is loaded only where it is used. */
-async function openWarehouse(config: Config): Promise<Warehouse | undefined> {
-  if (config.WAREHOUSE === 'none') return undefined
-  if (config.WAREHOUSE === 'duckdb') {
-    const { createDuckdbWarehouse } = await import('@flasktoria/warehouse/warehouse-duckdb')
-    return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
-  }
-  const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
-  return createHs2Warehouse({
-    url: config.HS2_URL,
-    refresh: { statements: (dialect) => refreshStatements(dialect, config.TABLE_PROFILE), everyMs: refreshEveryMs },
-  })
-}
+type OnError = (error: Error) => void
+const openLog = ({ REDIS_URL: url }: Config, onError: OnError): LogReader =>
+  url === undefined ? createMemoryLog() : createRedisLog({ url, onError })
+const openMutes = ({ REDIS_URL: url }: Config, onError: OnError): Mutes =>
+  url === undefined ? createMemoryMutes() : createRedisMutes({ url, onError })
 
 if (import.meta.main)
   await runUntilSignal(async () => {

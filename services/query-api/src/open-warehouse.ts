@@ -1,0 +1,55 @@
+import type { Logger } from '@flasktoria/service-kit/logger'
+import type { Metrics } from '@flasktoria/service-kit/metrics'
+import { refreshStatements } from '@flasktoria/warehouse/table-profile'
+import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import type { Hs2Warehouse, StatementReport } from '@flasktoria/warehouse/warehouse-hs2'
+import type { Config } from './config.ts'
+
+/** Until then a session may not see files that were written since; the recent window covers far more. */
+const refreshEveryMs = 5_000
+
+/** The warehouse that the configuration names, if any. An engine's driver is loaded only where it is used. */
+export async function openWarehouse(config: Config, metrics: Metrics, logger: Logger): Promise<Warehouse | undefined> {
+  if (config.WAREHOUSE === 'none') return undefined
+  if (config.WAREHOUSE === 'duckdb') {
+    const { createDuckdbWarehouse } = await import('@flasktoria/warehouse/warehouse-duckdb')
+    return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
+  }
+  const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
+  const { TABLE_PROFILE: profile } = config
+  const warehouse = await createHs2Warehouse({
+    url: config.HS2_URL,
+    refresh: { statements: (dialect) => refreshStatements(dialect, profile), everyMs: refreshEveryMs },
+    onStatement: countStatements(metrics, logger),
+  })
+  showPool(metrics, warehouse)
+  return warehouse
+}
+
+function countStatements(metrics: Metrics, logger: Logger): (report: StatementReport) => void {
+  const statements = metrics.counter('warehouse_statements_total', 'Statements, by how they ended', ['outcome'])
+  const seconds = metrics.histogram(
+    'warehouse_phase_seconds',
+    'Time of statements: for a connection, for planning, for the result, for its rows',
+    [0.005, 0.02, 0.1, 0.5, 2, 10, 30],
+    ['phase'],
+  )
+  return (report) => {
+    statements.inc({ outcome: report.outcome })
+    seconds.observe({ phase: 'queue' }, report.queueMs / 1_000)
+    seconds.observe({ phase: 'execute' }, report.executeMs / 1_000)
+    seconds.observe({ phase: 'wait' }, report.waitMs / 1_000)
+    seconds.observe({ phase: 'fetch' }, report.fetchMs / 1_000)
+    logger.debug(report, 'a statement ended')
+  }
+}
+
+const showPool = (metrics: Metrics, warehouse: Hs2Warehouse) =>
+  metrics.gauge(
+    'warehouse_pool',
+    'Connections by state, waiters, and servers left alone',
+    ['state'],
+    function collect() {
+      for (const [state, count] of Object.entries(warehouse.usage())) this.set({ state }, count)
+    },
+  )
