@@ -1,5 +1,4 @@
 import { maxWsctlRequests, type WsctlRequest } from '@flasktoria/contracts/rest'
-import { LogUnavailable } from '@flasktoria/live-log/log'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
 import { expect, test } from 'vitest'
 import { ask, createTestApp, errorOf } from './test-app.ts'
@@ -7,7 +6,7 @@ import { ask, createTestApp, errorOf } from './test-app.ts'
 const stop: WsctlRequest = { action: 'stop', update_type: 'sensordata', vehicle_id: 'v', sensor_id: '' }
 const rule = { kind: 'sensordata', vehicle: 'v', sensor: '', isMuted: true }
 
-const failingChange = () => Promise.reject(new LogUnavailable('Redis is away'))
+const failingChange = () => Promise.reject(new Error('Redis is away'))
 
 function createWsctl(limits: { maxBodyBytes?: number } = {}) {
   const mutes = createMemoryMutes()

@@ -10,7 +10,7 @@ import type { History } from './history.ts'
 import { describeSensors, detailsOf, mapOf, socketUrl, speedSensor } from './live-answers.ts'
 import type { Handlers } from './operation-routes.ts'
 import { readPeriod, readSensorIds } from './period.ts'
-import { tooManyRows } from './problem.ts'
+import { Problem, tooManyRows } from './problem.ts'
 import type { RecentWindow } from './recent-window.ts'
 import { mergeSeries, type Series } from './series.ts'
 import { seriesBody } from './series-json.ts'
@@ -101,15 +101,15 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
 
     controlSocket: async ({ parameters, body }, c) => {
       const client = clientOf(c, newClientId, parameters.client)
-      const taken = await mutes.change(
-        client,
-        body.map(({ action, update_type, vehicle_id, sensor_id }) => ({
-          kind: update_type,
-          vehicle: vehicle_id,
-          sensor: sensor_id,
-          isMuted: action === 'stop',
-        })),
-      )
+      const changes = body.map(({ action, update_type, vehicle_id, sensor_id }) => ({
+        kind: update_type,
+        vehicle: vehicle_id,
+        sensor: sensor_id,
+        isMuted: action === 'stop',
+      }))
+      const taken = await mutes.change(client, changes).catch((cause: unknown) => {
+        throw new Problem('unavailable', undefined, [], { cause })
+      })
       return taken.map((success) => ({ success }))
     },
   }

@@ -1,5 +1,4 @@
 import { problems, type ProblemCode } from '@flasktoria/contracts/problems'
-import { LogUnavailable } from '@flasktoria/live-log/log'
 import { WarehouseError, type WarehouseErrorKind } from '@flasktoria/warehouse/warehouse'
 
 /** What the caller may know of a failure; the message is for a human. */
@@ -40,7 +39,6 @@ const warehouseProblems: Record<Exclude<WarehouseErrorKind, 'too_large'>, Proble
 /** Any error as a problem. What nobody foresaw is `internal`, and its text stays inside. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (error instanceof LogUnavailable) return new Problem('unavailable', undefined, [], { cause: error })
   if (!(error instanceof WarehouseError)) return new Problem('internal', undefined, [], { cause: error })
   if (error.kind === 'too_large') return tooManyRows({ cause: error })
   return new Problem(warehouseProblems[error.kind], undefined, [], { cause: error })
