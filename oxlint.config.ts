@@ -60,7 +60,10 @@ export default defineConfig({
       rules: { 'node/no-process-env': 'error', 'unicorn/no-process-exit': 'error' },
     },
     { files: ['tools/**', 'packages/service-kit/src/lifecycle.ts'], rules: { 'no-console': 'off' } },
-    { files: ['**/*.test.ts', '**/*.conformance.ts'], rules: { 'no-restricted-imports': 'off' } },
+    {
+      files: ['**/*.test.ts', '**/*.conformance.ts'],
+      rules: { 'no-restricted-imports': 'off', 'unicorn/consistent-function-scoping': 'off' },
+    },
   ],
   ignorePatterns: ['**/dist', '**/*.gen.ts'],
 })

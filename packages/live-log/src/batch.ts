@@ -49,7 +49,8 @@ export function parseBatch(text: string): Batch {
   const lines = text.split('\n')
   const [epoch, first, count] = (lines[0] ?? '').split('\t')
   const firstSeq = Number(first)
-  if (!epoch || !Number.isSafeInteger(firstSeq) || firstSeq < 1) throw new MalformedBatch('the header is not ours')
+  if (!epoch || !Number.isSafeInteger(firstSeq) || firstSeq < 1 || lines.length < 2)
+    throw new MalformedBatch('the header is not ours')
   if (Number(count) !== lines.length - 1)
     throw new MalformedBatch(`${count} entries announced, ${lines.length - 1} came`)
   const entries: Entry[] = []

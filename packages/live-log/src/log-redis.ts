@@ -137,8 +137,9 @@ class RedisWriter {
     if (oldest === undefined) return
     for (let position = '0'; ;) {
       const [next, found] = await this.#redis.hscan(state, position, 'COUNT', scanCount)
+      // Keys and values in turn; a value begins with its seq.
       const old = found.filter(
-        (key, index) => index % 2 === 0 && Number.parseInt(found[index + 1] ?? '', 10) <= Number(oldest),
+        (_, index) => index % 2 === 0 && Number.parseInt(found[index + 1] ?? '', 10) <= Number(oldest),
       )
       if (old.length > 0) await runScript(this.#redis, forgetScript, [times, state], [oldest, ...old])
       position = next

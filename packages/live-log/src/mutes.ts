@@ -11,8 +11,11 @@ export interface Mutes {
   /** Applies the changes in order. Answers per change whether it was taken: false beyond the bound of rules per client. */
   change(client: string, changes: readonly MuteRule[]): Promise<boolean[]>
   read(client: string): Promise<MuteRule[]>
-  /** `onChange` is called with the id of each client whose mutes changed, wherever they were changed; may be called too often. */
-  watch(onChange: (client: string) => void): Promise<{ close(): Promise<void> }>
+  /**
+   * `onChange` is called with the id of each client whose mutes changed, wherever they were changed, and with undefined when
+   * changes may have been missed: then any client's may have. May be called too often.
+   */
+  watch(onChange: (client: string | undefined) => void): Promise<{ close(): Promise<void> }>
   close(): Promise<void>
 }
 

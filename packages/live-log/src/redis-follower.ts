@@ -104,7 +104,9 @@ class RedisFollower implements LogFollower {
   /** One thing after the other; a failure is tried again until it works or we are closed. */
   #enqueue(work: () => Promise<void>): void {
     this.#buffer ??= []
-    this.#work = this.#work.then(async () => {
+    const before = this.#work
+    this.#work = (async () => {
+      await before
       while (!this.#isClosed)
         try {
           return await work()
@@ -113,7 +115,7 @@ class RedisFollower implements LogFollower {
           this.#place.onError?.(error instanceof Error ? error : new Error(String(error)))
           await sleep(250)
         }
-    })
+    })()
   }
 
   async #resync(reason: Snapshot['reason']): Promise<void> {
@@ -164,7 +166,7 @@ class RedisFollower implements LogFollower {
       const after = await this.#readHead()
       const recent: Entry[] = []
       for await (const batch of this.#readStream('-')) if (batch.epoch === epoch) recent.push(...batch.entries)
-      if (after.epoch !== epoch || (await this.#readHead()).epoch !== epoch) continue
+      if (epoch === null || after.epoch !== epoch || (await this.#readHead()).epoch !== epoch) continue
       const head = Math.max(recent.at(-1)?.seq ?? 0, after.seq)
       for (const entry of recent) {
         const key = mergeKey(entry)
@@ -224,9 +226,9 @@ class RedisFollower implements LogFollower {
       for (const [, [, text]] of items) {
         const batch = parseBatch(text ?? '')
         if (batch.epoch !== this.#epoch) return undefined
-        if (batch.first + batch.entries.length - 1 <= this.#head) return found.reverse()
+        if (batch.first + batch.entries.length - 1 <= this.#head) return found.toReversed()
         found.push(batch)
-        if (batch.first <= this.#head + 1) return found.reverse()
+        if (batch.first <= this.#head + 1) return found.toReversed()
       }
       const oldest = items.at(-1)?.[0]
       if (oldest === undefined || items.length < streamCount) return found.length === 0 ? [] : undefined

@@ -7,10 +7,10 @@ export type { Redis }
  * Commands fail within two seconds instead of waiting in memory for a Redis that is away; the connection comes back by itself.
  * `subscriber` connections have no deadline: they only listen.
  */
-const patience: Record<'commands' | 'subscriber', RedisOptions> = {
+const patience = {
   commands: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000 },
   subscriber: { enableOfflineQueue: true, maxRetriesPerRequest: null },
-}
+} satisfies Record<string, RedisOptions>
 
 /** Opens a connection that reconnects for ever. `onError` gets each failed attempt: without it they are silent. */
 export function connectRedis(
@@ -18,13 +18,14 @@ export function connectRedis(
   role: keyof typeof patience,
   onError: (error: Error) => void = () => {},
 ): Redis {
-  const redis = new Redis(url, {
+  const options = {
     ...patience[role],
     connectTimeout: 2_000,
     keepAlive: 10_000,
-    retryStrategy: (attempt) => Math.min(100 * attempt, 1_000),
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
-  })
+    retryStrategy: (attempt: number) => Math.min(100 * attempt, 1_000),
+    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  }
+  const redis = new Redis(url, options)
   redis.on('error', onError)
   return redis
 }

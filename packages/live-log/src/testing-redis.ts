@@ -1,0 +1,66 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** The Redis that npm test started. */
+export function redisUrl(): string {
+  // oxlint-disable-next-line node/no-process-env -- tests are told by environment which servers they have
+  const url = process.env['REDIS_URL']
+  if (!url) throw new Error('REDIS_URL names no Redis; npm test starts one')
+  return url
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (typeof address !== 'object' || !address) throw new Error('no port')
+  return address.port
+}
+
+/** A Redis of one test's own, to be stopped, killed and frozen. It remembers nothing over a restart. */
+export async function ownRedis() {
+  const dir = mkdtempSync(join(tmpdir(), 'flasktoria-redis-'))
+  const port = await freePort()
+  let child: ChildProcess | undefined
+  const start = async () => {
+    child = spawn('redis-server', [
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--save',
+      '',
+      '--loglevel',
+      'notice',
+    ])
+    for await (const chunk of child.stdout!) if (String(chunk).includes('Ready to accept connections')) break
+    child.stdout!.resume()
+  }
+  const kill = async () => {
+    const dying = child
+    child = undefined
+    if (!dying) return
+    const gone = once(dying, 'exit')
+    dying.kill('SIGKILL')
+    await gone
+  }
+  await start()
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    start,
+    kill,
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
+    [Symbol.asyncDispose]: async () => {
+      await kill()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
