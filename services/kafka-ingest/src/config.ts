@@ -114,7 +114,7 @@ const consumer = kafka.extend({
 })
 
 const recording = z.object({
-  RECORDING_FILE: z.string().meta({ description: 'Recording to replay, `.csv` or `.csv.gz`.' }),
+  RECORDING_FILE: z.string('is missing').meta({ description: 'Recording to replay, `.csv` or `.csv.gz`.' }),
   RECORDING_SPEED: z.coerce
     .number()
     .min(0.001)

@@ -21,14 +21,16 @@ export class RecordingError extends Error {
  */
 export async function* readRecording(path: string): AsyncGenerator<RecordedRow | BadRow> {
   let places: number[] | undefined
-  for await (const row of readCsv(await openText(path))) {
-    if (places === undefined) {
-      places = columnPlaces('cells' in row ? row.cells : [], path)
-      continue
+  try {
+    for await (const row of readCsv(await openText(path))) {
+      if (places) yield 'cells' in row ? parseRow(row.line, row.cells, places) : row
+      else places = columnPlaces('cells' in row ? row.cells : [], path)
     }
-    yield 'cells' in row ? parseRow(row.line, row.cells, places) : row
+  } catch (error) {
+    if (error instanceof RecordingError || !(error instanceof Error)) throw error
+    throw new RecordingError(`${path} cannot be read: ${error.message}`, { cause: error })
   }
-  if (places === undefined) throw new RecordingError(`${path} is empty`)
+  if (!places) throw new RecordingError(`${path} is empty`)
 }
 
 function columnPlaces(header: readonly string[], path: string): number[] {

@@ -1,15 +1,10 @@
 // Everything that knows kafkajs: the consumer as a record source, and the producer for a simulated fleet.
 import type { Logger } from '@flasktoria/service-kit/logger'
-import {
-  CompressionCodecs,
-  CompressionTypes,
-  Kafka,
-  KafkaJSError,
-  Partitioners,
-  logLevel,
+import kafkajs, {
   type Admin,
   type Consumer,
   type EachBatchPayload,
+  type Kafka,
   type KafkaConfig,
   type LogEntry,
   type SASLOptions,
@@ -36,6 +31,9 @@ export type KafkaSourceOptions = KafkaAccess & {
   /** How often to look for topics that came or went, and for the lag. */
   topicCheckMs: number
 }
+
+// CommonJS whose names Node does not see.
+const { CompressionCodecs, CompressionTypes, KafkaJSError, Partitioners, logLevel } = kafkajs
 
 CompressionCodecs[CompressionTypes.Snappy] = () => snappyCodec
 CompressionCodecs[CompressionTypes.LZ4] = () => lz4Codec
@@ -388,7 +386,7 @@ const connectTo = ({ brokers, tls, sasl }: KafkaAccess, logger: Logger): Kafka =
   }
   if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
   if (sasl) config.sasl = sasl as SASLOptions
-  return new Kafka(config)
+  return new kafkajs.Kafka(config)
 }
 
 /** kafkajs says the same thing at every try: once in a while is enough. */

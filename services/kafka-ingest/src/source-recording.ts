@@ -12,7 +12,11 @@ const maxBatch = 1_000
 const maxSleepMs = 60_000
 
 /** One recorded fleet: the vehicles whose ids share what stands before the first `-`. Its clock is its own. */
-type RecordedSource = { name: string; firstTs: number }
+type RecordedSource = {
+  /** Undefined: the whole recording. */
+  name: string | undefined
+  firstTs: number
+}
 
 /**
  * Replays a recording as if it happened now: each source of it begins when the replay begins, and its records come when they
@@ -53,6 +57,7 @@ export function createRecordingSource({ path, speed, topic }: RecordingOptions, 
   }
 }
 
+/** What stands before the first `-`; without one, all such vehicles are one source. */
 const sourceName = (vehicle: string): string => vehicle.slice(0, Math.max(0, vehicle.indexOf('-')))
 
 /** Reads the file once: which sources it has, and which lines are no rows. */
@@ -73,7 +78,9 @@ async function surveyRecording(path: string, logger: Logger): Promise<{ sources:
   }
   if (rows === 0) throw new RecordingError(`${path} has no rows`)
   if (badRows > 0) logger.warn({ path, badRows, first: bad }, 'lines of the recording are no rows: left out')
-  return { sources: [...sources.values()], rows }
+  if (sources.size <= maxSources) return { sources: [...sources.values()], rows }
+  logger.warn({ path }, `the ids have more than ${maxSources} prefixes, so they name no sources: the recording is one`)
+  return { sources: [{ name: undefined, firstTs: sources.values().next().value!.firstTs }], rows }
 }
 
 /** The records of one source on their way, in the order of the file. */
@@ -102,7 +109,7 @@ class Replay {
       // oxlint-disable-next-line no-await-in-loop -- rows come one by one
       const { value: row, done } = await this.#rows.next()
       if (done) this.#hasMore = false
-      else if ('vehicle' in row && sourceName(row.vehicle) === this.#source.name)
+      else if ('vehicle' in row && this.#isOurs(row))
         this.#ahead.push({ row, ts: Math.round(this.#startsAt + (row.ts - this.#source.firstTs) / this.#speed) })
     }
   }
@@ -110,6 +117,10 @@ class Replay {
   takeDue(now: number): { row: RecordedRow; ts: number }[] {
     const end = this.#ahead.findIndex(({ ts }) => ts > now)
     return this.#ahead.splice(0, end < 0 ? this.#ahead.length : end)
+  }
+
+  #isOurs({ vehicle }: RecordedRow): boolean {
+    return this.#source.name === undefined || sourceName(vehicle) === this.#source.name
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest'
+import { createMemoryDeadLetters, deadLetter } from './dead-letters.ts'
+import type { RawRecord } from './record-source.ts'
+
+const record = (offset: number, value: Buffer | null = Buffer.from('x')): RawRecord => ({
+  topic: 't',
+  form: 'sensor',
+  partition: 1,
+  offset,
+  value,
+  timestamp: 0,
+})
+
+test('a letter says what came, from where, when and why', () => {
+  expect(deadLetter(record(7), 'no_label', 1_000)).toEqual({
+    reason: 'no_label',
+    topic: 't',
+    partition: 1,
+    offset: 7,
+    recordTime: '1970-01-01T00:00:00.000Z',
+    refusedAt: '1970-01-01T00:00:01.000Z',
+    bytes: 1,
+    value: 'eA==',
+  })
+})
+
+test('a large value is cut, a tombstone has none, a senseless time is kept as a number', () => {
+  const large = deadLetter(record(1, Buffer.alloc(10_000)), 'malformed', 0)
+  expect(large).toMatchObject({ bytes: 10_000 })
+  expect(Buffer.from(large.value!, 'base64')).toHaveLength(1_024)
+  expect(deadLetter(record(1, null), 'tombstone', 0)).toMatchObject({ value: null, bytes: 0 })
+  expect(deadLetter({ ...record(1), timestamp: 9e18 }, 'malformed', 0).recordTime).toBe('9000000000000000000')
+})
+
+test('the newest are kept, newest first', async () => {
+  const letters = createMemoryDeadLetters(3)
+  letters.put([1, 2, 3, 4, 5].map((offset) => deadLetter(record(offset), 'malformed', 0)))
+  const offsets = async (limit: number) => (await letters.read(limit)).map(({ offset }) => offset)
+  expect(await offsets(10)).toEqual([5, 4, 3])
+  expect(await offsets(2)).toEqual([5, 4])
+  letters.put([deadLetter(record(6), 'malformed', 0)])
+  expect(await offsets(10)).toEqual([6, 5, 4])
+})
