@@ -40,5 +40,5 @@ const healthChecks = (
 ): HealthCheck[] => [
   { name: 'live log', failing: () => (window.hasSnapshot ? undefined : 'was not read yet') },
   { name: 'live log connection', isDegradedOnly: true, failing: () => (window.isConnected ? undefined : 'is away') },
-  { name: 'warehouse', isDegradedOnly: true, failing: () => history?.failing() },
+  ...(history ? [{ name: 'warehouse', isDegradedOnly: true, failing: () => history.failing() }] : []),
 ]

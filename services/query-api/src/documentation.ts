@@ -29,9 +29,9 @@ const initializer = `SwaggerUIBundle({ url: '../swagger.json', dom_id: '#swagger
 const contentSecurityPolicy =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'"
 
-const { resolve } = createRequire(import.meta.url)
-const swaggerUi = dirname(resolve('swagger-ui-dist/package.json'))
-const contracts = join(dirname(resolve('@flasktoria/contracts/rest')), '..')
+const require = createRequire(import.meta.url)
+const swaggerUi = dirname(require.resolve('swagger-ui-dist/package.json'))
+const contracts = join(dirname(require.resolve('@flasktoria/contracts/rest')), '..')
 
 /** The definitions, and a page to read and try them: everything from this process, read once. */
 export function serveDocumentation(app: Hono<RequestEnv>): void {
