@@ -58,13 +58,13 @@ export class CatchUp {
   /** Before the frames that jump over what is missing. */
   #tellGap(session: Session, { cursor }: Behind): void {
     if (!session.owesGap && Math.max(cursor, session.toldGapTo) >= this.#window.eventsFloor) return
-    const isConcerned = session.protocol === 'v2' && seesAnomalies(session.view.filters)
     const lastTs = session.owesGap ? undefined : this.#window.eventTsBefore(cursor)
     const since = lastTs === undefined ? null : lastTs - eventDisorderMs
     session.owesGap = false
     session.toldGapTo = this.#window.eventsFloor
-    if (!isConcerned) return
-    this.#metrics.gaps.inc()
+    if (!seesAnomalies(session.view.filters)) return
+    this.#metrics.gaps.inc({ protocol: session.protocol })
+    if (session.protocol === 'plain') return
     const readFrom = since === null ? anomaliesPath : `${anomaliesPath}?start_ts=${since}`
     this.#say(session, { type: 'gap', cursor: this.#format(cursor), since, readFrom })
   }

@@ -32,11 +32,13 @@ export class ClientMutes implements AsyncDisposable {
   /** Resolves when changes are heard of, or when that has to be tried again. */
   async start(): Promise<void> {
     try {
-      const watch = await this.#deps.mutes.watch((client) => this.#refresh(client))
+      const watch = await this.#deps.mutes.watch((client) =>
+        client === undefined ? this.#refreshAll() : this.#refresh(client),
+      )
       if (this.#isClosed) return await watch.close()
       this.#watch = watch
       // Whatever changed before.
-      for (const client of this.#clients.keys()) this.#refresh(client)
+      this.#refreshAll()
     } catch (error) {
       this.#fail(error, () => void this.start())
     }
@@ -63,6 +65,10 @@ export class ClientMutes implements AsyncDisposable {
     this.#isClosed = true
     for (const timer of this.#timers) clearTimeout(timer)
     await this.#watch?.close()
+  }
+
+  #refreshAll(): void {
+    for (const client of this.#clients.keys()) this.#refresh(client)
   }
 
   #refresh(client: string): void {

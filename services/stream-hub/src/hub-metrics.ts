@@ -22,7 +22,7 @@ export const createHubMetrics = ({ counter, histogram }: Metrics) => ({
   closes: counter('stream_closes_total', 'Connections that ended, by WebSocket close code.', ['code']),
   refusals: counter('stream_refused_upgrades_total', 'Upgrades that were refused.', ['reason']),
   errors: counter('stream_errors_total', 'Messages of clients that were refused, by error code.', ['code']),
-  gaps: counter('stream_gaps_total', 'Gap messages: anomalies that a client may have missed.'),
+  gaps: counter('stream_gaps_total', 'Anomalies may have been missed; a plain client is not told.', ['protocol']),
   logSnapshots: counter('stream_log_snapshots_total', 'Snapshots that the live log gave, by reason.', ['reason']),
   forgottenKeys: counter('stream_forgotten_keys_total', 'State keys that were forgotten: too old or too many.'),
   muteFailures: counter('stream_mute_failures_total', 'Reads of the mutes of a client that failed.'),

@@ -207,9 +207,11 @@ export class Hub implements LogListener {
     const to = this.#window.head
     if (from === to) return
     const startedAtMs = this.#now()
-    const kept = [...this.#window.changes(from, to)]
+    // More came at once than is remembered: each session is told by itself.
+    if (from < this.#window.eventsFloor) for (const session of this.#sessions) this.#standBehind(session)
     this.#flushedTo = to
-    if (kept.length > 0) {
+    const kept = [...this.#window.changes(from, to)]
+    if (kept.length > 0 && this.#groups.size > 0) {
       const frames = new FlushFrames(this.#arena, kept, to, (seq) => this.#format(seq))
       const touched = this.#groups.touchedBy(kept)
       for (const group of this.#groups)
@@ -233,7 +235,7 @@ export class Hub implements LogListener {
         // To the end of the set, where this loop comes by again.
         this.#behind.delete(session)
         this.#behind.add(session)
-      } else if (!standing.isBlocked && standing.cursor === this.#flushedTo && session.beginsAt <= this.#flushedTo)
+      } else if (!standing.isBlocked && standing.cursor === this.#flushedTo && session.servedTo <= this.#flushedTo)
         this.#goLive(session)
     }
     return false

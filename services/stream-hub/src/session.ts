@@ -1,4 +1,5 @@
 import type { Subscribe } from '@flasktoria/contracts/stream'
+import { updateClass } from '@flasktoria/contracts/updates'
 import { parseCursor } from '@flasktoria/live-log/cursor'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Allowance } from './allowance.ts'
@@ -47,7 +48,7 @@ export type Walk = {
 export type Subscription = {
   readonly id: string
   readonly filter: Filter
-  /** The client has, or was sent, everything after `fromSeq` up to `servedTo`. */
+  /** The client has everything after `fromSeq` up to `servedTo`: it was sent, or its cursor says so. */
   fromSeq: number
   servedTo: number
   /** Resumes at a seq that this hub has not seen yet; another hub has. */
@@ -100,14 +101,14 @@ export class Session {
     this.view = this.#createView()
   }
 
-  /** Where its subscriptions begin that can't go into a group yet. */
-  get beginsAt(): number {
-    return Math.max(0, ...[...this.subscriptions.values()].map(({ fromSeq }) => fromSeq))
+  /** Before the groups are here, a subscription has more than they were sent. */
+  get servedTo(): number {
+    return Math.max(0, ...[...this.subscriptions.values()].map(({ servedTo }) => servedTo))
   }
 
   /**
    * Whether an entry after the session's cursor has to be sent. A subscription that resumes further back than the others
-   * takes the cursor back with it; what the others were sent already is not sent again.
+   * takes the cursor back with it; an event that the client has by another one is not sent again.
    */
   needs({ seq, entry }: Kept): boolean {
     if (!viewSees(this.view, entry)) return false
@@ -115,8 +116,8 @@ export class Session {
     let isNeeded = false
     for (const { filter, fromSeq, servedTo } of this.subscriptions.values()) {
       if (seq <= fromSeq || !sees(filter, entry)) continue
-      if (seq <= servedTo) return false
-      isNeeded = true
+      if (seq > servedTo) isNeeded = true
+      else if (updateClass[entry.kind] === 'event') return false
     }
     return isNeeded
   }
@@ -173,13 +174,14 @@ export class Session {
   stopWaiting(behind: Behind, window: LogWindow, nowMs: number): void {
     for (const subscription of this.subscriptions.values()) {
       if (subscription.isAheadUntilMs === undefined || nowMs < subscription.isAheadUntilMs) continue
-      if (subscription.fromSeq > window.head) this.#walkSnapshot(subscription, behind, 'cursor_unknown', window)
+      if (subscription.servedTo > window.head) this.#walkSnapshot(subscription, behind, 'cursor_unknown', window)
       delete subscription.isAheadUntilMs
     }
   }
 
   #resume(subscription: Subscription, behind: Behind, seq: number, window: LogWindow, nowMs: number): void {
-    subscription.fromSeq = subscription.servedTo = seq
+    subscription.fromSeq = 0
+    subscription.servedTo = seq
     if (seq > window.head) {
       subscription.isAheadUntilMs = nowMs + aheadForMs
       if (this.subscriptions.size === 1) behind.cursor = seq

@@ -1,5 +1,13 @@
 import { ConfigError } from '@flasktoria/service-kit/config'
-import type { HttpRequest, HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from 'uWebSockets.js'
+import type {
+  HttpRequest,
+  HttpResponse,
+  ListenOptions,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+  WebSocketBehavior,
+} from 'uWebSockets.js'
 import type { Connection, HttpAnswer, Receiver, SendResult, SocketServer, SocketServerOptions } from './transport.ts'
 
 type Socket = { open: (connection: Connection) => Receiver; connection?: UwsConnection; receiver?: Receiver }
@@ -12,20 +20,21 @@ const statusTexts: Record<number, string> = {
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
 }
-/** Of `ListenOptions`, which exist as a type only. Else two hubs could share a port without knowing. */
-const exclusivePort = 1
 /** A browser sends every cookie of the origin; the default of 4 KiB would end its request without an answer. */
 const maxHeaderBytes = 16 * 1024
 
 /** Listens with uWebSockets.js. @throws ConfigError when its addon does not load, or the port can't be had */
 export async function listenWithUws(options: SocketServerOptions): Promise<SocketServer> {
   const uws = await loadUws()
+  // Else two hubs could share a port without knowing. The types put it into an enum that does not exist.
+  const { LIBUS_LISTEN_EXCLUSIVE_PORT: exclusive } = uws as unknown as Record<string, ListenOptions>
+  if (exclusive === undefined) throw new ConfigError('this uWebSockets.js cannot listen on a port alone')
   const app = uws.App()
   // First, and on any path: a request that is no upgrade goes on to the next handler.
   app.ws('/*', behavior(options))
   app.any('/*', (response, request) => void respond(response, request.getUrl(), options.answer))
-  const listening = Promise.withResolvers<import('uWebSockets.js').us_listen_socket>()
-  app.listen(options.host, options.port, exclusivePort, (socket) => {
+  const listening = Promise.withResolvers<us_listen_socket>()
+  app.listen(options.host, options.port, exclusive, (socket) => {
     if (socket) listening.resolve(socket)
     else listening.reject(new ConfigError(`PORT: ${options.host}:${options.port} can't be listened on`))
   })
