@@ -13,12 +13,12 @@ type Origin = { url: string; close(): Promise<void> }
  */
 export async function serveOrigin(options: {
   port: number
-  api: { fetch: Hono['fetch'] }
+  api: { fetch: (request: Request, bindings: object) => Response | Promise<Response> }
   hubUrl: string
   consoleFolder: string
 }): Promise<Origin> {
   const app = new Hono()
-  app.all('/api/*', (c) => options.api.fetch(c.req.raw, c.env))
+  app.all('/api/*', (c) => options.api.fetch(c.req.raw, c.env as object))
   app.get('/*', serveStatic({ root: options.consoleFolder }))
   app.notFound((c) => c.json(errorBody('not_found'), 404))
 
