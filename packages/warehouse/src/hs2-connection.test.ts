@@ -136,6 +136,7 @@ describe('logging in with PLAIN', () => {
 })
 
 describe('TLS', () => {
+  const openssl = 'openssl'
   let folder: string
   let identity: { key: string; cert: string }
   beforeAll(() => {
@@ -154,7 +155,7 @@ describe('TLS', () => {
       '2',
       ...subject,
     ]
-    execFileSync('openssl', [...args, '-keyout', file('key.pem'), '-out', file('cert.pem')], { stdio: 'ignore' })
+    execFileSync(openssl, [...args, '-keyout', file('key.pem'), '-out', file('cert.pem')], { stdio: 'ignore' })
     identity = { key: readFileSync(file('key.pem'), 'utf8'), cert: readFileSync(file('cert.pem'), 'utf8') }
   })
   afterAll(() => rmSync(folder, { recursive: true }))

@@ -153,16 +153,33 @@ describe('a query that nobody waits for any more', () => {
     await batches.next()
     await eventually(() => fake.open.size === 0 && warehouse.usage().busy === 0)
     await expect(batches.next()).rejects.toMatchObject({ kind: 'timeout' })
+    await rowsOf(warehouse, 'ROWS 0')
+    expect(callsOf(fake, 'FetchResults')).toHaveLength(2)
   })
 
-  it('while the engine still plans it costs its connection when no handle comes', async () => {
+  it.each([
+    ['its time is over', { deadlineMs: 50, abortAfterMs: 60_000 }],
+    ['its caller gave up', { deadlineMs: 60_000, abortAfterMs: 50 }],
+  ])('while the engine still plans costs its connection when no handle comes: %s', async (_, times) => {
     await using fake = await FakeImpala.listen()
     const { warehouse } = await open(fake, { answerWithinMs: 100 })
     const started = performance.now()
-    await expect(rowsOf(warehouse, 'HANG', { deadlineMs: 50 })).rejects.toMatchObject({ kind: 'timeout' })
+    const options = { deadlineMs: times.deadlineMs, signal: AbortSignal.timeout(times.abortAfterMs) }
+    await expect(rowsOf(warehouse, 'HANG', options)).rejects.toMatchObject({ name: 'WarehouseError' })
     expect(performance.now() - started).toBeLessThan(500)
     await eventually(() => warehouse.usage().busy === 0)
     await expect(rowsOf(warehouse, 'ROWS 2')).resolves.toEqual(rowsUpTo(2))
+  })
+
+  it('is cancelled also when the connection for that was lost since the last time', async () => {
+    await using fake = await FakeImpala.listen()
+    const { warehouse } = await open(fake)
+    for (let count = 1; count <= 2; count++) {
+      await expect(rowsOf(warehouse, 'RUN 60000', { deadlineMs: 50 })).rejects.toMatchObject({ kind: 'timeout' })
+      await eventually(() => fake.open.size === 0 && warehouse.usage().busy === 0)
+      fake.hangUp()
+      await eventually(() => warehouse.usage().idle === 0)
+    }
   })
 
   it('is not begun when its signal was aborted before', async () => {
