@@ -38,7 +38,7 @@ async function runScript(command: [string, ...string[]], env: NodeJS.ProcessEnv 
  * @throws Sentence
  */
 export async function findEngine(): Promise<Engine | undefined> {
-  const present = engineIn(process.env, async () => {})
+  const present = engineIn({ ...process.env }, async () => {})
   if (await answers(present)) return present
   const script = process.env['CONTAINER_ENGINE_SCRIPT']
   if (!script) return undefined

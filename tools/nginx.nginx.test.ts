@@ -116,7 +116,7 @@ beforeAll(async () => {
     }
     response.end(`{"text":"${'fleet '.repeat(1_000)}"}`)
   })
-  hub = await startBackend((_, response) => Object.assign(response, { statusCode: 426 }).end('upgrade'))
+  hub = await startBackend()
   sockets = new WebSocketServer({ server: hub.server, handleProtocols: (offered) => [...offered][0] ?? false })
   sockets.on('connection', (socket, { method = '', url = '', headers }) => {
     hub.seen.push({ method, url, headers, port: undefined })
@@ -309,8 +309,14 @@ describe('the live socket', () => {
     socket.close()
   })
 
-  test("refuses in the hub's own words", async () => {
-    expect(await ask(origin, '/ws')).toMatchObject({ status: 426, body: 'upgrade' })
+  test("is refused in the hub's own words", async () => {
+    const refused = await ask(origin, '/ws', 'Upgrade: websocket\r\n')
+    expect([refused.status, refused.headers['content-type']]).toEqual([400, 'text/html'])
+  })
+
+  test('is nothing that could be asked without an upgrade', async () => {
+    expectProblem(await ask(origin, '/ws'), 'not_found')
+    expect(hub.seen).toEqual([])
   })
 })
 
