@@ -14,7 +14,7 @@ export async function withHs2<T>(url: string, work: (warehouse: Hs2Warehouse) =>
 export const executeHs2 = (url: string, statements: (warehouse: Hs2Warehouse) => readonly string[]) =>
   withHs2(url, async (warehouse) => {
     for (const statement of statements(warehouse))
-      await warehouse.execute(statement, { signal: new AbortController().signal, deadlineMs: 60_000 })
+      await warehouse.execute(statement, { signal: new AbortController().signal, deadlineMs: 180_000 })
   })
 
 /** Whether a HiveServer2 answers a question. */
