@@ -1,7 +1,8 @@
 import type { HealthCheck } from '@flasktoria/service-kit/health'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { Hono } from 'hono'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { Hono } from 'hono'
 import { serveDocumentation } from './documentation.ts'
 import { allowAnyOrigin, answerErrors, observeRequests } from './edge.ts'
 import { createHandlers, type HandlerDependencies } from './handlers.ts'
@@ -21,7 +22,7 @@ export type AppDependencies = HandlerDependencies & {
 /** The REST API, without a port: `app.fetch` is all of it. */
 export function createApp(dependencies: AppDependencies): Hono<RequestEnv> {
   const { window, history, maxBodyBytes, metrics, requestMetrics, logger } = dependencies
-  const app = new Hono<RequestEnv>()
+  const app = new OpenAPIHono<RequestEnv>()
   app.use(observeRequests(requestMetrics), allowAnyOrigin)
   app.onError(answerErrors(logger, requestMetrics))
   app.notFound((c) => {

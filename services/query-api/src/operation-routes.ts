@@ -1,5 +1,6 @@
 import { operations, type Operation, type OperationId } from '@flasktoria/contracts/rest'
-import type { Context, Handler, Hono } from 'hono'
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Context, Handler, Hono, MiddlewareHandler } from 'hono'
 import { z } from 'zod'
 import { readJson } from './json-body.ts'
 import { Problem } from './problem.ts'
@@ -28,45 +29,79 @@ export type Handlers = {
 }
 
 /** Serves the contract's operations. */
-export function serveOperations(app: Hono<RequestEnv>, handlers: Handlers, options: { maxBodyBytes: number }): void {
-  const byPath = Map.groupBy(Object.keys(operations) as OperationId[], (id) => operations[id].path)
-  for (const [path, ids] of byPath)
-    serveMethods(
+export function serveOperations(
+  app: OpenAPIHono<RequestEnv>,
+  handlers: Handlers,
+  { maxBodyBytes }: { maxBodyBytes: number },
+): void {
+  for (const id of Object.keys(operations) as OperationId[]) {
+    const { body }: Operation['request'] = operations[id].request
+    const handler = handlers[id] as AnyHandler
+    const answer = async (c: Context<RequestEnv, string, ValidInput>) => {
+      const parameters = { ...c.req.valid('query'), ...c.req.valid('param') }
+      const question = { parameters, body: body && checkBody(body, await readJson(c.req.raw, maxBodyBytes)) }
+      const result = await handler(question, c)
+      return result instanceof Response ? result : c.json(result)
+    }
+    app.openapi(routeOf(id), answer as never, refuse)
+  }
+  const byPath = Map.groupBy(Object.values<Operation>(operations), ({ path }) => path)
+  for (const [path, served] of byPath)
+    refuseOtherMethods(
       app,
-      path.replaceAll(/\{(\w+)\}/g, ':$1'),
-      Object.fromEntries(
-        ids.map((id) => [operations[id].method.toUpperCase(), answerTo(id, handlers[id] as AnyHandler, options)]),
-      ),
+      honoPath(path),
+      served.map(({ method }) => method.toUpperCase()),
     )
 }
 
 type AnyHandler = (question: { parameters: object; body: unknown }, c: Context<RequestEnv>) => object | Promise<object>
+type ValidInput = { out: { query: object; param: object } }
 
-function answerTo(
-  id: OperationId,
-  handler: AnyHandler,
-  { maxBodyBytes }: { maxBodyBytes: number },
-): Handler<RequestEnv> {
-  const { params, query, body }: Operation['request'] = operations[id].request
-  const parametersSchema = z.object({ ...params?.shape, ...query?.shape })
-  return async (c) => {
-    c.set('operation', id)
-    const parameters = readParameters(c, parametersSchema, Object.keys(params?.shape ?? {}))
-    const question = { parameters, body: body && checkBody(body, await readJson(c.req.raw, maxBodyBytes)) }
-    const answer = await handler(question, c)
-    return answer instanceof Response ? answer : c.json(answer)
-  }
+const honoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1')
+
+/** The body is not among what the route validates: it is JSON whatever its content type says, see json-body.ts. */
+function routeOf(id: OperationId) {
+  const { method, path, tag, summary, request, ok }: Operation = operations[id]
+  return createRoute({
+    method,
+    path,
+    tags: [tag],
+    summary,
+    operationId: id,
+    middleware: [begin(id, Object.keys(request.params?.shape ?? {}))],
+    request: {
+      ...(request.params && { params: request.params }),
+      query: firstOfEach(request.query?.shape ?? {}),
+    },
+    responses: { 200: { description: ok.description, content: { 'application/json': { schema: ok.schema } } } },
+  })
 }
 
+const begin =
+  (id: OperationId, inPath: readonly string[]): MiddlewareHandler<RequestEnv> =>
+  async (c, next) => {
+    c.set('operation', id)
+    if (inPath.length > 0 && !isDecodable(c.req.raw.url))
+      throw new Problem('invalid_parameter', 'The path holds a malformed percent-encoding.', inPath)
+    await next()
+  }
+
 /** Of a repeated parameter the first one counts; unknown ones are ignored. */
-function readParameters(c: Context<RequestEnv>, schema: z.ZodObject, inPath: readonly string[]): object {
-  if (inPath.length > 0 && !isDecodable(c.req.raw.url))
-    throw new Problem('invalid_parameter', 'The path holds a malformed percent-encoding.', inPath)
-  const raw: Record<string, string> = { ...c.req.query(), ...c.req.param() }
-  const result = schema.safeParse(raw)
-  if (result.success) return result.data
+const firstOfEach = (shape: Record<string, z.ZodType>) =>
+  z.object(
+    Object.fromEntries(
+      Object.entries(shape).map(([name, schema]) => [
+        name,
+        z.preprocess((value: unknown) => (Array.isArray(value) ? value[0] : value), schema),
+      ]),
+    ),
+  )
+
+function refuse(result: { success: true } | { success: false; error: z.ZodError }, c: Context): undefined {
+  if (result.success) return undefined
   const names = [...new Set(result.error.issues.map(({ path }) => String(path[0])))]
-  const complaints = names.map((name) => `${name} is ${Object.hasOwn(raw, name) ? 'malformed' : 'missing'}`)
+  const isThere = (name: string) => (c.req.query(name) ?? c.req.param(name)) !== undefined
+  const complaints = names.map((name) => `${name} is ${isThere(name) ? 'malformed' : 'missing'}`)
   throw new Problem('invalid_parameter', `${complaints.join(', ')}.`, names)
 }
 
@@ -91,7 +126,11 @@ function checkBody(schema: z.ZodType, body: unknown): unknown {
 /** Serves one path: HEAD comes with GET, OPTIONS says what there is, everything else is 405. */
 export function serveMethods(app: Hono<RequestEnv>, path: string, handlers: Record<string, Handler<RequestEnv>>): void {
   for (const [method, handler] of Object.entries(handlers)) app.on(method, path, handler)
-  const methods = Object.keys(handlers).flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
+  refuseOtherMethods(app, path, Object.keys(handlers))
+}
+
+function refuseOtherMethods(app: Hono<RequestEnv>, path: string, served: readonly string[]): void {
+  const methods = served.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
   const allow = [...methods, 'OPTIONS'].join(', ')
   app.all(path, (c) => {
     if (c.req.method === 'OPTIONS') return preflight(c, allow)
