@@ -20,6 +20,8 @@ export type WindowBounds = {
   stateRetentionMs: number
 }
 
+const maxForgotten = 256
+
 const isMerge = (entry: Entry) => updateClass[entry.kind] === 'merge'
 
 /**
@@ -39,6 +41,8 @@ export class LogWindow {
   #events: Kept[] = []
   /** Every event after this seq is in `#events`. */
   #trimmedTo = 0
+  /** The last one of each lot of events that was forgotten. */
+  #forgotten: { seq: number; eventTs: number }[] = []
 
   constructor(bounds: WindowBounds) {
     this.#bounds = bounds
@@ -56,6 +60,8 @@ export class LogWindow {
   }
 
   load(snapshot: Snapshot, nowMs: number): void {
+    if (snapshot.epoch === this.#epoch) this.#forget(this.#events)
+    else this.#forgotten = []
     this.#epoch = snapshot.epoch
     this.#head = snapshot.head
     this.#state.clear()
@@ -116,9 +122,12 @@ export class LogWindow {
     return Math.min(this.#trimmedTo, this.#ringFloor)
   }
 
-  /** The event time of the newest event up to this seq that is still remembered. */
+  /** The event time of an event up to this seq, the newest one of which that is still known. */
   eventTsBefore(seq: number): number | undefined {
-    return this.#events[firstAfter(this.#events, seq) - 1]?.entry.eventTs
+    return (
+      this.#events[firstAfter(this.#events, seq) - 1]?.entry.eventTs ??
+      this.#forgotten.findLast((event) => event.seq <= seq)?.eventTs
+    )
   }
 
   /** Forgets the keys that are too old or too many; answers how many. */
@@ -162,10 +171,18 @@ export class LogWindow {
     this.#events.push(kept)
     // Trimmed in strides: an array that loses its first element at every push is copied at every push.
     if (this.#events.length >= this.#bounds.maxEvents * 1.25) {
+      this.#forget(this.#events.slice(0, -this.#bounds.maxEvents))
       this.#events = this.#events.slice(-this.#bounds.maxEvents)
       this.#trimmedTo = this.#events[0]!.seq - 1
     }
     return kept
+  }
+
+  #forget(events: readonly Kept[]): void {
+    const last = events.at(-1)
+    if (!last) return
+    this.#forgotten.push({ seq: last.seq, eventTs: last.entry.eventTs })
+    if (this.#forgotten.length > maxForgotten) this.#forgotten.shift()
   }
 
   #stateOf(vehicles: ReadonlySet<string>): Kept[] {
@@ -176,7 +193,7 @@ export class LogWindow {
 }
 
 /** Index of the first one after a seq; they stand by seq. */
-function firstAfter(events: readonly Kept[], seq: number): number {
+function firstAfter(events: readonly { seq: number }[], seq: number): number {
   let low = 0
   let high = events.length
   while (low < high) {

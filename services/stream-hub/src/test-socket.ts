@@ -30,7 +30,7 @@ export class TestSocket {
   private constructor(socket: WebSocket) {
     this.socket = socket
     socket.on('message', (data, isBinary) => {
-      const text = String(data)
+      const text = (data as Buffer).toString()
       this.texts.push(isBinary ? `binary: ${text}` : text)
       this.frames.push(JSON.parse(text) as Frame)
     })
