@@ -98,7 +98,8 @@ export async function planKafka(place: KafkaPlace): Promise<DaemonPlan> {
   const jvm = ['-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.showDateTime=true', '-cp', join(jars, 'lib', '*')] as const
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url')
-    const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', properties]
+    // In one word: an id may begin with a dash.
+    const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties]
     const outcome = await run([java, '-Xmx128m', '-XX:TieredStopAtLevel=1', ...jvm, ...format])
     if (!outcome.ok) throw new Sentence(`Kafka could not format ${dir}: ${tail(outcome)}`)
   }
