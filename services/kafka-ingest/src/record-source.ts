@@ -26,7 +26,7 @@ export interface RecordConsumer {
    * again. `signal` aborts when the batch is no longer ours (its partition moved, the source stops): then give up, and reject.
    */
   accept(records: readonly RawRecord[], signal: AbortSignal): Promise<void>
-  /** Whatever is not committed comes again, here or elsewhere: forget it. Called between batches. */
+  /** Whatever is not committed comes again, here or elsewhere: forget it. A batch in hand was given up before. */
   rewind?(): void
   /**
    * How far the records are safe. With it the source commits these positions; without, whatever was accepted. Called at most

@@ -44,6 +44,7 @@ const retry = { retries: 200, initialRetryTime: 100, maxRetryTime: 1_000, factor
 const heartbeatMs = 1_000
 const sessionTimeoutMs = 10_000
 const commitIntervalMs = 1_000
+const minBackoffMs = 100
 const maxBackoffMs = 5_000
 const closeWithinMs = 5_000
 const logIntervalMs = 10_000
@@ -76,21 +77,22 @@ class KafkaSource implements RecordSource {
   }
 
   async run(consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
+    let starts: Offsets | undefined
+    let backoffMs = minBackoffMs
     try {
-      let starts: Offsets | undefined
-      for (let backoffMs = 100; !signal.aborted; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
+      while (!signal.aborted) {
         try {
           await unlessAborted(this.#admin.connect(), signal)
-          const topics = await this.#untilTopicsExist(signal)
-          starts ??= await unlessAborted(this.#startOffsets(topics), signal)
-          await this.#consume(topics, starts, consumer, signal)
-          backoffMs = 100
+          starts ??= await unlessAborted(this.#startOffsets(), signal)
+          await this.#consume(await this.#untilTopicsExist(signal), starts, consumer, signal)
+          backoffMs = minBackoffMs
         } catch (error) {
           if (signal.aborted) break
           if (isFatal(error)) throw error
           this.#problem = 'Kafka does not answer'
           this.#logger.warn({ err: error, hint: kafkaHint(error) }, 'Kafka does not answer; trying again')
           await delay(backoffMs, undefined, { signal }).catch(() => {})
+          backoffMs = Math.min(backoffMs * 2, maxBackoffMs)
         }
       }
     } finally {
@@ -106,15 +108,23 @@ class KafkaSource implements RecordSource {
     try {
       await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
       this.#logger.info({ topics: Object.fromEntries(topics), group: this.#options.group }, 'consuming')
-      for (;;) {
-        await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
-        const now = await Promise.race([unlessAborted(this.#chooseTopics(), signal), membership.failed])
-        if (!isSame(now, topics)) return
-        this.#lagRecords = await Promise.race([unlessAborted(membership.lag(this.#admin), signal), membership.failed])
-      }
+      do await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
+      while (await Promise.race([this.#isUnchanged(topics, membership, signal), membership.failed]))
     } finally {
       await withinClosingTime(membership.leave())
     }
+  }
+
+  /** Looks at the topics and the lag. A broker that does not answer changes nothing: what we hold, we keep. */
+  async #isUnchanged(topics: Topics, membership: Membership, signal: AbortSignal): Promise<boolean> {
+    try {
+      if (!isSame(await unlessAborted(this.#chooseTopics(), signal), topics)) return false
+      this.#lagRecords = await unlessAborted(membership.lag(this.#admin), signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      this.#logger.debug({ err: error }, 'could not look at the topics')
+    }
+    return true
   }
 
   async #untilTopicsExist(signal: AbortSignal): Promise<Topics> {
@@ -143,10 +153,11 @@ class KafkaSource implements RecordSource {
    * that "latest" happens once: whatever comes later, also while nobody runs, is read. Everything else, such as a partition or
    * a topic that appears later, begins at its beginning. kafkajs' own `fromBeginning: false` would lose it.
    */
-  async #startOffsets(topics: Topics): Promise<Offsets> {
+  async #startOffsets(): Promise<Offsets> {
     const starts: Offsets = new Map()
-    if (this.#options.start === 'earliest') return starts
-    const committed = await this.#admin.fetchOffsets({ groupId: this.#options.group, topics: [...topics.keys()] })
+    const topics = [...(await this.#chooseTopics()).keys()]
+    if (this.#options.start === 'earliest' || topics.length === 0) return starts
+    const committed = await this.#admin.fetchOffsets({ groupId: this.#options.group, topics })
     for (const { topic, partitions } of committed) {
       if (partitions.some(({ offset }) => offset !== '-1')) continue
       // oxlint-disable-next-line no-await-in-loop -- once, at the start
@@ -170,7 +181,6 @@ class Membership {
   readonly #kafka: Consumer
   /** Counts joins. What was uncommitted before a join comes again after it, here or elsewhere. */
   #generation = 0
-  #rewoundFor = 0
   #assigned = new Map<string, readonly number[]>()
   #accepted = new Map<string, number>()
   #committed = new Map<string, number>()
@@ -270,6 +280,8 @@ class Membership {
     this.#accepted.clear()
     this.#committed.clear()
     this.#inFlight?.giveUp.abort()
+    // Not when the next batch comes: until then a consumer might store what is another member's by now.
+    this.#consumer.rewind?.()
     for (const { topic, partition, offset } of this.#ownStarts()) this.#kafka.seek({ topic, partition, offset })
   }
 
@@ -283,6 +295,7 @@ class Membership {
   }
 
   async #commitStarts(): Promise<void> {
+    if (this.#generation === 0) return
     const starts = this.#ownStarts()
     if (starts.length > 0) await this.#kafka.commitOffsets(starts)
     this.#starts.clear()
@@ -295,8 +308,6 @@ class Membership {
     if (this.#isLeaving || !form || !last) return
     this.#latest = payload
     const generation = this.#generation
-    if (this.#rewoundFor !== generation) this.#consumer.rewind?.()
-    this.#rewoundFor = generation
     const isAccepted = await this.#handOver(recordsOf(batch, form), payload)
     // After a rejoin the partition may be another member's; and kafkajs reads it from its last commit again.
     if (!isAccepted || generation !== this.#generation) return
@@ -369,7 +380,7 @@ const isSame = (a: Topics, b: Topics): boolean =>
 
 /** A broker that is away must not keep us from stopping. */
 const withinClosingTime = async (closing: Promise<void>): Promise<void> => {
-  await Promise.race([closing, delay(closeWithinMs, undefined, { ref: false })])
+  await Promise.race([closing.catch(() => {}), delay(closeWithinMs, undefined, { ref: false })])
 }
 
 /** Retries that ran out are no reason to give up; what kafkajs calls not retriable is. */
