@@ -298,8 +298,13 @@ export class Hs2Connection {
     }
   }
 
+  /** What the readers of answers throw doesn't name the server yet. */
   #lose(error: unknown): void {
-    this.fail(transportError(error, this.endpoint))
+    this.fail(
+      error instanceof WarehouseError
+        ? new WarehouseError(error.kind, `${error.message} (${this.endpoint})`)
+        : transportError(error, this.endpoint),
+    )
   }
 
   #check(status: Hs2Status | undefined, operation?: OperationHandle): void {

@@ -39,7 +39,8 @@ export class MessageScanner {
 
   #enterMessage(bytes: Buffer, length: number): boolean {
     if (length < 8) return false
-    if (bytes.readUInt16BE(0) !== 0x8001) throw noMessage('it starts with other bytes')
+    if (bytes.readUInt16BE(0) !== 0x8001)
+      throw noMessage('it starts with other bytes; the port may be another one, or want TLS or a login')
     const nameBytes = bytes.readInt32BE(4)
     if (nameBytes < 0 || nameBytes > maxNameBytes) throw noMessage('the name of its method is too long')
     if (!this.#advance(8 + nameBytes + 4, length)) return false
