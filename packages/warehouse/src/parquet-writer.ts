@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { dayDirectory, fileName, type HistoryFile, type HistoryTable } from './history-layout.ts'
+import { dayDirectory, fileName, listFiles, type HistoryFile, type HistoryTable } from './history-layout.ts'
 import { openParquetEncoder, type ParquetRow } from './warehouse-duckdb.ts'
 
 export type { ParquetRow }
@@ -28,23 +28,22 @@ export async function openParquetWriter(options: { directory: string; memoryLimi
   }
 
   const publish = async (
-    table: HistoryTable,
-    day: number,
-    file: HistoryFile,
+    { table, day, file, isWanted }: Publication,
     make: (path: string) => Promise<void>,
-  ) => {
+  ): Promise<boolean> => {
     const folder = join(directory, table.directory, dayDirectory(day))
     const draft = join(directory, workshop, `${randomUUID()}.parquet`)
     try {
       await make(draft)
       await syncToDisk(draft)
+      if (isWanted && !(await isWanted())) return false
       const made = await mkdir(folder, { recursive: true })
       await rename(draft, join(folder, fileName(file)))
       await syncToDisk(folder)
       if (made !== undefined) await syncAncestors(folder, dirname(made))
-    } catch (error) {
+      return true
+    } finally {
       await rm(draft, { force: true })
-      throw error
     }
   }
 
@@ -56,14 +55,26 @@ export async function openParquetWriter(options: { directory: string; memoryLimi
       first: Math.min(...files.map(({ first }) => first)),
       last: Math.max(...files.map(({ last }) => last)),
     }
-    await publish(table, day, merged, (path) => encoder.merge(table, paths, path))
+    const areThere = async () => {
+      const names = new Set(await listFiles(directory, table, day))
+      return files.every((file) => names.has(fileName(file)))
+    }
+    if (!(await publish({ table, day, file: merged, isWanted: areThere }, (path) => encoder.merge(table, paths, path))))
+      throw new Error(`another instance merges into ${fileName(merged)} too`)
     await Promise.all(paths.map((path) => rm(path, { force: true })))
     return merged
   }
 
   return {
-    write: (table: HistoryTable, day: number, file: HistoryFile, rows: readonly ParquetRow[]): Promise<void> =>
-      inTurn(() => publish(table, day, file, (path) => encoder.encode(table, rows, path))),
+    /** False, and nothing done, if `isWanted`, asked just before the file appears, says no. */
+    write: (
+      table: HistoryTable,
+      day: number,
+      file: HistoryFile,
+      rows: readonly ParquetRow[],
+      isWanted?: () => Promise<boolean>,
+    ): Promise<boolean> =>
+      inTurn(() => publish({ table, day, file, isWanted }, (path) => encoder.encode(table, rows, path))),
 
     /** Makes at least two neighbours of one stream into one file. For a moment both are seen; the names tell the old ones. */
     merge: (table: HistoryTable, day: number, files: readonly HistoryFile[]): Promise<HistoryFile> =>
@@ -76,6 +87,13 @@ export async function openParquetWriter(options: { directory: string; memoryLimi
     close: (): Promise<void> => inTurn(async () => encoder.close()),
   }
 }
+type Publication = {
+  table: HistoryTable
+  day: number
+  file: HistoryFile
+  isWanted?: (() => Promise<boolean>) | undefined
+}
+
 export type ParquetWriter = Awaited<ReturnType<typeof openParquetWriter>>
 
 async function syncToDisk(path: string): Promise<void> {

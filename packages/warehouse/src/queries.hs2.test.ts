@@ -50,8 +50,7 @@ async function ask(warehouse: Warehouse, sql: string): Promise<Cell[][]> {
   return rows
 }
 const run = (sql: string) => hs2.execute(sql, { signal, deadlineMs: 60_000 })
-const bytes = (rows: Cell[][]) =>
-  rows.map((row) => row.map((cell) => (Object.is(cell, -0) ? '-0' : JSON.stringify(cell))).join(',')).join('\n')
+const bytes = (rows: Cell[][]) => rows.map((row) => JSON.stringify(row)).join('\n')
 
 async function bothAnswer(build: (dialect: Warehouse['dialect'], profile: TableProfile) => string): Promise<Cell[][]> {
   const [theirs, ours] = [
@@ -71,7 +70,7 @@ const pick = <T>(from: readonly T[]): T => from[random(from.length)]!
 
 function sensorRow(): [number, ParquetRow] {
   const ts = noon - random(40) * dayMs - random(100) * 60_000
-  const value = pick([null, 0, -0, 0.1, 1 / 3, 5e-324, 1.7976931348623157e308, random(1e6) / 7, -random(100)])
+  const value = pick([null, 0, 0.1, 1 / 3, 5e-324, 1.7976931348623157e308, random(1e6) / 7, -random(100)])
   return [dayOf(ts), [pick(vehicles), pick(sensors), ts, value, value === null ? 'D' : String(value), null, null]]
 }
 function anomalyRow(): [number, ParquetRow] {
@@ -183,7 +182,7 @@ test('both engines count the use of a vehicle the same', async () => {
   for (const name of ['day', 'week', 'month'] as const) {
     expect([theirs[name].readings, theirs[name].moving]).toEqual([ours[name].readings, ours[name].moving])
     // Engines add up in different orders.
-    if (Number.isFinite(ours[name].mean)) expect(theirs[name].mean / ours[name].mean || 1).toBeCloseTo(1, 9)
+    expect(theirs[name].meanMoving.toPrecision(9)).toBe(ours[name].meanMoving.toPrecision(9))
   }
   expect(ours.month.readings).toBeGreaterThan(0)
 })

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { dialects } from './dialects.ts'
 import { dayOf, historyTables, legacyTableStatements } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
@@ -20,6 +20,8 @@ import {
 import { tableProfiles, type TableProfile } from './table-profile.ts'
 import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
 import type { ColumnBatch, Warehouse } from './warehouse.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const { own, legacy } = tableProfiles
 const never = new AbortController().signal

@@ -1,11 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { fileName, historyTables } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
 import { createDuckdbWarehouse, type DuckdbWarehouseOptions } from './warehouse-duckdb.ts'
 import type { Cell, QueryOptions, Warehouse } from './warehouse.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {

@@ -9,8 +9,11 @@ export type HistoryRow = { table: HistoryTableName; day: number; cells: ParquetR
 export function historyRow(fact: Fact): HistoryRow {
   const { vehicle, ts } = fact
   const day = dayOf(ts)
-  if (fact.kind === 'reading')
-    return { table: 'sensor', day, cells: [vehicle, fact.sensor, ts, fact.value, fact.text, null, null] }
+  // Engines take 0 and -0 as equal, so their order would be open: -0 + 0 is 0.
+  if (fact.kind === 'reading') {
+    const value = fact.value === null ? null : fact.value + 0
+    return { table: 'sensor', day, cells: [vehicle, fact.sensor, ts, value, fact.text, null, null] }
+  }
   if (fact.kind === 'fix')
     return { table: 'sensor', day, cells: [vehicle, positionSensor, ts, null, fact.text, fact.lat, fact.long] }
   const { sensor, detectionTime, confirmationTime, anomalyId, rootCause, recommendation } = fact

@@ -1,20 +1,16 @@
 import { createMetrics } from '@flasktoria/service-kit/metrics'
-import {
-  historyTables,
-  listFiles,
-  listLivePaths,
-  parseFileName,
-  type HistoryFile,
-} from '@flasktoria/warehouse/history-layout'
+import { historyTables, listFiles, listLivePaths, type HistoryFile } from '@flasktoria/warehouse/history-layout'
 import { openParquetWriter } from '@flasktoria/warehouse/parquet-writer'
 import * as fc from 'fast-check'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLogger } from '@flasktoria/service-kit/logger'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { createHistoryMetrics } from './history-metrics.ts'
 import { HistoryTidy, planMerge } from './history-tidy.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
 
 const stream = 'raw-0'
 const neighbours = (spans: readonly number[]): HistoryFile[] => {
@@ -25,39 +21,72 @@ const neighbours = (spans: readonly number[]): HistoryFile[] => {
     return { stream, first, last: next - 1 }
   })
 }
-const merge = (files: readonly HistoryFile[], run: readonly HistoryFile[]): HistoryFile[] =>
-  [...files.filter((file) => !run.includes(file)), { stream, first: run[0]!.first, last: run.at(-1)!.last }].toSorted(
-    (a, b) => a.first - b.first,
-  )
+const merged = (inside: readonly HistoryFile[]): HistoryFile => ({
+  stream,
+  first: inside[0]!.first,
+  last: inside.at(-1)!.last,
+})
+const merge = (files: readonly HistoryFile[], inside: readonly HistoryFile[]): HistoryFile[] =>
+  [...files.filter((file) => !inside.includes(file)), merged(inside)].toSorted((a, b) => a.first - b.first)
 
-test('a merge takes neighbours only, never more than fits, and comes to an end', () => {
+const spans = fc.array(fc.nat({ max: 30_000 }), { maxLength: 80 }).map((sizes) => sizes.map((size) => size + 1))
+
+test('a merge takes neighbours only, and merging comes to an end', () => {
   fc.assert(
-    fc.property(fc.array(fc.nat({ max: 400_000 }), { maxLength: 80 }), fc.boolean(), (sizes, isOver) => {
-      let files = neighbours(sizes.map((size) => size + 1))
-      for (let run = planMerge(files, isOver); run !== undefined; run = planMerge(files, isOver)) {
-        const start = files.indexOf(run[0]!)
-        expect(run).toEqual(files.slice(start, start + run.length))
-        expect(run.length).toBeGreaterThanOrEqual(isOver ? 2 : 16)
-        expect(run.at(-1)!.last - run[0]!.first).toBeLessThan(2_000_000)
-        files = merge(files, run)
+    fc.property(spans, fc.boolean(), (sizes, isOver) => {
+      let files = neighbours(sizes)
+      for (let plan = planMerge(files, isOver); plan !== undefined; plan = planMerge(files, isOver)) {
+        const start = files.indexOf(plan[0]!)
+        expect(plan).toEqual(files.slice(start, start + plan.length))
+        expect(plan.length).toBeGreaterThanOrEqual(isOver ? 2 : 4)
+        files = merge(files, plan)
       }
     }),
   )
 })
 
-test('a day of flushes every 30 s leaves few files, and each row is rewritten few times', () => {
-  let files: HistoryFile[] = []
-  let rewritten = 0
-  for (let flush = 0; flush < 2_880; flush++) {
-    files.push({ stream, first: flush * 300, last: flush * 300 + 299 })
-    for (let run = planMerge(files, false); run !== undefined; run = planMerge(files, false)) {
-      rewritten += run.at(-1)!.last - run[0]!.first + 1
-      files = merge(files, run)
+test('merges of two instances that see different moments never overlap by half', () => {
+  const everyMerge = (sizes: readonly number[], isOver: boolean) => {
+    const made: HistoryFile[] = []
+    let files = neighbours(sizes)
+    for (let plan = planMerge(files, isOver); plan !== undefined; plan = planMerge(files, isOver)) {
+      made.push(merged(plan))
+      files = merge(files, plan)
     }
+    return made
   }
-  expect(files.length).toBeLessThan(48)
-  expect(rewritten / (2_880 * 300)).toBeLessThan(4)
+  fc.assert(
+    fc.property(spans, fc.nat(80), fc.boolean(), (sizes, seen, isOver) => {
+      for (const ours of everyMerge(sizes, false))
+        for (const theirs of everyMerge(sizes.slice(0, seen), isOver)) {
+          const isBeside = ours.last < theirs.first || theirs.last < ours.first
+          const isInside =
+            (ours.first <= theirs.first && theirs.last <= ours.last) ||
+            (theirs.first <= ours.first && ours.last <= theirs.last)
+          expect(isBeside || isInside).toBe(true)
+        }
+    }),
+  )
 })
+
+test.each([3, 300, 5_000])(
+  'a day of flushes of %i rows leaves few files, and each row is rewritten few times',
+  (rows) => {
+    let files: HistoryFile[] = []
+    let rewritten = 0
+    let most = 0
+    for (let flush = 0; flush < 2_880; flush++) {
+      files.push({ stream, first: flush * rows, last: flush * rows + rows - 1 })
+      for (let plan = planMerge(files, false); plan !== undefined; plan = planMerge(files, false)) {
+        rewritten += merged(plan).last - merged(plan).first + 1
+        files = merge(files, plan)
+      }
+      most = Math.max(most, files.length)
+    }
+    expect(most).toBeLessThan(80)
+    expect(rewritten / (2_880 * rows)).toBeLessThan(4)
+  },
+)
 
 test('many small files become one, and what a killed merge left behind goes', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'history-tidy-'))
@@ -70,27 +99,23 @@ test('many small files become one, and what a killed merge left behind goes', as
   const { sensor } = historyTables
   const write = (first: number, last: number) =>
     parquet.write(sensor, 20200101, { stream, first, last }, [['v', 's', first, 1, '1', null, null]])
-  for (let offset = 0; offset < 15; offset++) await write(offset * 10, offset * 10 + 9)
-  tidy.note('sensor', 20200101)
+  for (let offset = 0; offset < 256; offset += 16) await write(offset, offset + 15)
+  tidy.note('sensor', 20200101, stream)
   await tidy.idle()
-  expect(await listFiles(directory, sensor, 20200101)).toHaveLength(15)
-  await write(150, 159)
-  tidy.note('sensor', 20200101)
+  expect(await listFiles(directory, sensor, 20200101)).toHaveLength(16)
+  await write(256, 259)
+  tidy.note('sensor', 20200101, stream)
   await tidy.idle()
-  expect(await listFiles(directory, sensor, 20200101)).toEqual(['raw-0-0-159.parquet'])
+  expect(await listFiles(directory, sensor, 20200101)).toEqual(['raw-0-0-255.parquet', 'raw-0-256-259.parquet'])
 
-  await write(20, 29)
-  await write(160, 169)
-  tidy.note('sensor', 20200101)
+  await write(16, 31)
+  tidy.note('sensor', 20200101, stream)
   await tidy.idle()
-  expect((await listFiles(directory, sensor, 20200101)).map(parseFileName)).toMatchObject([
-    { first: 0, last: 159 },
-    { first: 160, last: 169 },
-  ])
+  expect(await listFiles(directory, sensor, 20200101)).toEqual(['raw-0-0-255.parquet', 'raw-0-256-259.parquet'])
 
   await tidy.sweep(Date.now())
   await tidy.idle()
-  expect(await listLivePaths(directory, sensor)).toEqual([join(directory, 'sensor/day=20200101/raw-0-0-169.parquet')])
+  expect(await listLivePaths(directory, sensor)).toEqual([join(directory, 'sensor/day=20200101/raw-0-0-259.parquet')])
   await tidy.close()
   await parquet.close()
   rmSync(directory, { recursive: true })

@@ -1,5 +1,6 @@
 import {
   dayOf,
+  fileName,
   historyTables,
   listDays,
   listFiles,
@@ -12,47 +13,37 @@ import type { ParquetWriter } from '@flasktoria/warehouse/parquet-writer'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 
-/** So many neighbours of a size become one, so that a stream has few files a day however often it is flushed. */
-const fanIn = 16
-/** A merge makes at least this much of its biggest file, so that each row is rewritten a few times only. */
-const leastGrowth = fanIn / 2
-/** About 20 MB of Parquet; sorting it takes a few hundred MB for a second or two. */
-const maxMergedOffsets = 2_000_000
+/** Blocks of 16, 256, 4,096, 65,536 and 1,048,576 offsets; the last make about 10 MB of Parquet. */
+const blockSizes = [1, 2, 3, 4, 5].map((power) => 16 ** power)
+const largestBlock = blockSizes.at(-1)!
+const leastFiles = 4
 const sweepIntervalMs = 3_600_000
 
-const span = ({ first, last }: HistoryFile) => last - first + 1
-const total = (files: readonly HistoryFile[]) => files.reduce((sum, file) => sum + span(file), 0)
-const biggest = (files: readonly HistoryFile[]) => files.reduce((most, file) => Math.max(most, span(file)), 0)
-
-/** Neighbours none of which is bigger than `limit`, as many as fit into one file. */
-function* runs(inOrder: readonly HistoryFile[], limit: number): Generator<HistoryFile[]> {
-  let run: HistoryFile[] = []
-  for (const file of inOrder) {
-    const isSmall = span(file) <= limit
-    if (isSmall && total(run) + span(file) <= maxMergedOffsets) run.push(file)
-    else {
-      yield run
-      run = isSmall ? [file] : []
-    }
-  }
-  yield run
-}
-
-/** The neighbours to merge next, of the files of one stream and day; of a day that is over all that fit. */
+/**
+ * The files to merge next, of one stream and day: those that lie in a block of offsets behind which writing went on. Blocks of
+ * one size do not overlap and bigger ones contain smaller ones, so that whoever merges what, one file's range lies inside the
+ * other's or beside it, and never does half of one. Of a day that is over every block is complete.
+ */
 export function planMerge(files: readonly HistoryFile[], isOver: boolean): HistoryFile[] | undefined {
-  const inOrder = files.toSorted((a, b) => a.first - b.first)
-  if (isOver) return runs(inOrder, maxMergedOffsets).find((run) => run.length > 1)
-  for (let limit = fanIn; limit < maxMergedOffsets; limit *= fanIn)
-    for (const run of runs(inOrder, limit))
-      if (run.length >= fanIn && total(run) >= leastGrowth * biggest(run)) return run
+  const end = files.reduce((most, { last }) => Math.max(most, last), -1)
+  for (const size of isOver ? [largestBlock] : blockSizes) {
+    const blocks = Map.groupBy(
+      files.filter(({ first, last }) => Math.floor(first / size) === Math.floor(last / size)),
+      ({ first }) => Math.floor(first / size),
+    )
+    for (const [block, inside] of blocks)
+      if (inside.length >= (isOver ? 2 : leastFiles) && (isOver || end >= (block + 1) * size))
+        return inside.toSorted((a, b) => a.first - b.first)
+  }
   return undefined
 }
 
-type Place = { table: HistoryTableName; day: number; isOver: boolean }
+/** Without a stream: all of them. */
+type Place = { table: HistoryTableName; day: number; stream?: string; isOver: boolean }
 
 /**
- * Keeps the number of files low, in the background: behind each flush the day it wrote to, and once an hour all days that are
- * over. It may be killed at any moment: what a merge leaves behind is told by its name, and removed the next time.
+ * Keeps the number of files low, in the background: behind each flush those of the stream that it wrote, and once an hour all
+ * days that are over. It may be killed at any moment: what a merge leaves behind is told by its name, and removed the next time.
  */
 export class HistoryTidy {
   readonly #directory: string
@@ -75,9 +66,9 @@ export class HistoryTidy {
     this.#sweepTimer = setInterval(() => void this.sweep(Date.now()), sweepIntervalMs)
   }
 
-  /** A day has new files. */
-  note(table: HistoryTableName, day: number): void {
-    this.#enqueue({ table, day, isOver: false })
+  /** A stream of ours has new files. */
+  note(table: HistoryTableName, day: number, stream: string): void {
+    this.#enqueue({ table, day, stream, isOver: false })
   }
 
   /** Looks through every day that was over a day ago. */
@@ -103,7 +94,7 @@ export class HistoryTidy {
 
   #enqueue(place: Place): void {
     if (this.#isClosed) return
-    this.#waiting.set(`${place.table}\t${place.day}`, place)
+    this.#waiting.set(`${place.table}\t${place.day}\t${place.stream ?? ''}`, place)
     this.#work ??= this.#drain()
   }
 
@@ -121,17 +112,21 @@ export class HistoryTidy {
     this.#work = undefined
   }
 
-  async #tidy({ table, day, isOver }: Place): Promise<void> {
+  async #tidy({ table, day, stream, isOver }: Place): Promise<void> {
     while (!this.#isClosed) {
-      const names = await listFiles(this.#directory, historyTables[table], day)
-      const superseded = new Set(supersededNames(names))
+      const files = (await listFiles(this.#directory, historyTables[table], day)).flatMap((name) => {
+        const file = parseFileName(name)
+        return file && (stream === undefined || file.stream === stream) ? file : []
+      })
+      const superseded = new Set(supersededNames(files.map(fileName)))
       for (const name of superseded) await this.#parquet.remove(historyTables[table], day, name)
-      const files = names.filter((name) => !superseded.has(name)).flatMap((name) => parseFileName(name) ?? [])
-      const streams = Map.groupBy(files, ({ stream }) => stream)
-      const plan = streams
+      const plan = Map.groupBy(
+        files.filter((file) => !superseded.has(fileName(file))),
+        (file) => file.stream,
+      )
         .values()
         .map((own) => planMerge(own, isOver))
-        .find((run) => run !== undefined)
+        .find((inside) => inside !== undefined)
       if (plan === undefined) return
       await this.#parquet.merge(historyTables[table], day, plan)
       this.#metrics.merges.inc()

@@ -16,6 +16,8 @@ import { killable } from './history-writer.test-process.ts'
 import { createInterpreter } from './interpret.ts'
 import type { RawRecord } from './record-source.ts'
 
+vi.setConfig({ testTimeout: 30_000 })
+
 const never = new AbortController().signal
 const interpret = createInterpreter({ earliestTs: Date.UTC(2000, 0), maxAheadMs: 300_000, textTimeZone: 'UTC' })
 const cleanups: (() => unknown)[] = []

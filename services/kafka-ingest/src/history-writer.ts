@@ -26,7 +26,7 @@ export type HistoryWriterOptions = {
   run?: string | undefined
   /**
    * When the disk fails for long: the source waits (false), or records are left out, and counted (true). For a source that
-   * feeds the live path too, which must not wait.
+   * feeds the live path too, which must not wait; `openHistory` takes one with a `run` for such a source.
    */
   isLossy?: boolean | undefined
 }
@@ -37,7 +37,7 @@ type Parts = {
   metrics: HistoryMetrics
   logger: Logger
   /** Called with what is on the disk now. Must not throw. */
-  onWritten?: (table: HistoryTableName, day: number) => void
+  onWritten?: (table: HistoryTableName, day: number, stream: string) => void
   now?: () => number
 }
 
@@ -174,16 +174,20 @@ export class HistoryWriter implements RecordConsumer {
 
   async #writePortion(portion: Portion): Promise<void> {
     const { parquet, metrics, onWritten } = this.#parts
-    const table = historyTables[portion.table]
+    const { table, day, stream } = portion
     // The folder, not memory, knows what was written: by us before a crash, or by another instance that took over.
     const files = planFiles(portion, await this.#written(portion))
     for (const { file, rows } of files) {
-      await parquet.write(table, portion.day, file, rows)
-      metrics.files.inc({ table: portion.table })
-      metrics.rows.inc({ table: portion.table }, rows.length)
+      const isStillMissing = async () =>
+        (await this.#written(portion)).every((other) => other.last < file.first || file.last < other.first)
+      const isWritten = await parquet.write(historyTables[table], day, file, rows, isStillMissing)
+      if (!isWritten) return this.#writePortion(portion)
+      metrics.files.inc({ table })
+      metrics.rows.inc({ table }, rows.length)
+      onWritten?.(table, day, stream)
     }
     metrics.skipped.inc(portion.rows.length - files.reduce((sum, { rows }) => sum + rows.length, 0))
-    if (files.length > 0) onWritten?.(portion.table, portion.day)
+    return undefined
   }
 
   async #written({ table, day, stream }: Portion): Promise<HistoryFile[]> {

@@ -44,11 +44,14 @@ export async function openHistory(
       { directory, location: register.location ?? `file://${directory}`, database: register.database },
       { warehouse: register.warehouse, metrics, logger },
     )
-  const onWritten = (table: HistoryTableName, day: number) => {
-    tidy.note(table, day)
+  const onWritten = (table: HistoryTableName, day: number, stream: string) => {
+    tidy.note(table, day, stream)
     registrar?.note(table, day)
   }
-  const writer = new HistoryWriter({ ...options, directory }, { interpret, parquet, metrics, logger, onWritten })
+  const writer = new HistoryWriter(
+    { isLossy: options.run !== undefined, ...options, directory },
+    { interpret, parquet, metrics, logger, onWritten },
+  )
   registrar?.registerAll()
   await tidy.sweep(Date.now())
 
