@@ -92,7 +92,7 @@ const comesBack = async (name: string, pid: number) => {
 const killAndWait = (name: string) => async () => comesBack(name, await stack.kill(name))
 
 beforeAll(async () => {
-  stack = await stackUnderTest({ HISTORY_FLUSH_INTERVAL_MS: '1000' })
+  stack = await stackUnderTest({ HISTORY_FLUSH_INTERVAL_MS: '1000', QUERY_DEADLINE_MS: '60000' })
   await stack.up()
   status = await stack.status()
   producers = await createProducers(status)
