@@ -1,7 +1,8 @@
 import { updateKinds } from '@flasktoria/contracts/updates'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MalformedBatch, formatFields, parseBatch, parseState } from './batch.ts'
+import { MalformedBatch, assertFits, formatBatch, parseBatch, parseState } from './batch.ts'
+import { mergeKey } from './log.ts'
 
 const text = fc.string({ unit: 'grapheme' }).filter((value) => !/[\t\n]/.test(value))
 const draft = fc.record({
@@ -18,13 +19,9 @@ test('entries come out of a batch as they went in', () => {
       fc.array(fc.tuple(draft, fc.boolean()), { minLength: 1 }),
       fc.integer({ min: 1, max: 1e15 }),
       (items, first) => {
-        const lines = items.map(([fields, isLate]) => `${isLate ? 'L' : 'N'}${formatFields(fields)}`)
-        const batch = parseBatch([`e1\t${first}\t${items.length}`, ...lines].join('\n'))
-        expect(batch).toEqual({
-          epoch: 'e1',
-          first,
-          entries: items.map(([fields, isLate], index) => ({ ...fields, seq: first + index, isLate })),
-        })
+        const entries = items.map(([fields, isLate], index) => ({ ...fields, seq: first + index, isLate }))
+        const batch = { epoch: 'e1', first, entries }
+        expect(parseBatch(formatBatch(batch))).toEqual(batch)
       },
     ),
   )
@@ -33,13 +30,14 @@ test('entries come out of a batch as they went in', () => {
 test('a state value comes out as it went in', () => {
   fc.assert(
     fc.property(draft, fc.maxSafeInteger().map(Math.abs), (fields, seq) => {
-      expect(parseState(`${seq}\t${formatFields(fields)}`)).toEqual({ ...fields, seq, isLate: false })
+      const value = `${seq}\t${fields.eventTs}\t${fields.json}`
+      expect(parseState(mergeKey(fields), value)).toEqual({ ...fields, seq, isLate: false })
     }),
   )
 })
 
 test('a batch that was cut or damaged is refused, never misread in silence', () => {
-  const whole = `e1\t7\t2\nN${formatFields({ kind: 'position', vehicle: 'v', sensor: '', eventTs: 1, json: '{}' })}\nL${formatFields({ kind: 'sensordata', vehicle: 'v', sensor: 's', eventTs: 1, json: '{}' })}`
+  const whole = 'e1\t7\t2\nNposition\tv\t\t1\t{}\nLsensordata\tv\ts\t1\t{}'
   expect(parseBatch(whole).entries).toHaveLength(2)
   const jsonOfTheLast = whole.lastIndexOf('{}')
   for (let length = 0; length < jsonOfTheLast; length++)
@@ -58,4 +56,17 @@ test('whatever else comes is refused with one kind of error', () => {
       expect(refusal === undefined || refusal instanceof MalformedBatch).toBe(true)
     }),
   )
+})
+
+test('what would break a line is refused before it is appended', () => {
+  const fits = { kind: 'sensordata', vehicle: 'v', sensor: 's', eventTs: 1, json: '{}' } as const
+  expect(() => assertFits(fits)).not.toThrow()
+  for (const broken of [
+    { vehicle: 'a\tb' },
+    { sensor: 'a\nb' },
+    { json: '{\n}' },
+    { statusJson: '\t' },
+    { eventTs: 0.5 },
+  ])
+    expect(() => assertFits({ ...fits, ...broken })).toThrow(RangeError)
 })

@@ -1,14 +1,16 @@
 import { updateKinds, type UpdateKind } from '@flasktoria/contracts/updates'
-import type { Draft, Entry } from './log.ts'
+import { mergeKey, type Draft, type Entry } from './log.ts'
 
 /**
  * How entries travel through Redis: as text, a line each, the routing fields in front of the JSON so that nobody has to parse
  * it. Ids hold no control characters and JSON escapes them, so tabs and line feeds separate.
  *
  *     batch   = epoch TAB first seq TAB count LF line LF line …
- *     line    = mark fields            mark: N newest of its key, or an event; L late
- *     fields  = kind TAB vehicle TAB sensor TAB event time TAB json
- *     state   = seq TAB fields
+ *     line    = mark key TAB event time TAB json       mark: N newest of its key, or an event; L late
+ *     key     = kind TAB vehicle TAB sensor
+ *     state   = seq TAB event time TAB json            of a key
+ *
+ * Batches and states are written by the append script (log-scripts.ts), inside Redis.
  */
 export type Batch = { epoch: string; first: number; entries: Entry[] }
 
@@ -16,22 +18,36 @@ export class MalformedBatch extends Error {
   override readonly name = 'MalformedBatch'
 }
 
-export const formatFields = ({ kind, vehicle, sensor, eventTs, json }: Draft): string =>
-  `${kind}\t${vehicle}\t${sensor}\t${eventTs}\t${json}`
+export const lastSeq = ({ first, entries }: Batch): number => first + entries.length - 1
+
+export const formatBatch = ({ epoch, first, entries }: Batch): string =>
+  [
+    `${epoch}\t${first}\t${entries.length}`,
+    ...entries.map((entry) => `${entry.isLate ? 'L' : 'N'}${mergeKey(entry)}\t${entry.eventTs}\t${entry.json}`),
+  ].join('\n')
+
+/** Ingest has validated what it appends; what would break a line is a mistake of ours. @throws RangeError */
+export function assertFits({ vehicle, sensor, eventTs, json, statusJson = '' }: Draft): void {
+  if (/[\t\n]/.test(vehicle) || /[\t\n]/.test(sensor)) throw new RangeError('an id holds a control character')
+  if (/[\t\n]/.test(json) || /[\t\n]/.test(statusJson)) throw new RangeError('the JSON of an update is not in one line')
+  if (!Number.isSafeInteger(eventTs)) throw new RangeError('an event time is no integer')
+}
 
 const kinds = new Set<string>(updateKinds)
 
-/** @throws MalformedBatch */
-export function parseFields(text: string, from: number, seq: number, isLate: boolean): Entry {
+/** `text` from a position on: key TAB event time TAB json. @throws MalformedBatch */
+function parseFields(text: string, from: number, seq: number, isLate: boolean): Entry {
   const afterKind = text.indexOf('\t', from)
   const afterVehicle = text.indexOf('\t', afterKind + 1)
   const afterSensor = text.indexOf('\t', afterVehicle + 1)
   const afterTime = text.indexOf('\t', afterSensor + 1)
-  const kind = text.slice(from, afterKind)
-  const eventTs = Number(text.slice(afterSensor + 1, afterTime))
+  // A tab that is not found is at -1, so the order tells whether all four are there.
   if (afterTime < afterSensor || afterSensor < afterVehicle || afterVehicle < afterKind || afterKind < from)
     throw new MalformedBatch('a line has too few fields')
-  if (!kinds.has(kind) || !Number.isSafeInteger(eventTs))
+  const kind = text.slice(from, afterKind)
+  const time = text.slice(afterSensor + 1, afterTime)
+  const eventTs = Number(time)
+  if (!kinds.has(kind) || time === '' || !Number.isSafeInteger(eventTs) || afterTime + 1 === text.length)
     throw new MalformedBatch('a line has a field that is not ours')
   return {
     seq,
@@ -49,9 +65,8 @@ export function parseBatch(text: string): Batch {
   const lines = text.split('\n')
   const [epoch, first, count] = (lines[0] ?? '').split('\t')
   const firstSeq = Number(first)
-  if (!epoch || !Number.isSafeInteger(firstSeq) || firstSeq < 1 || lines.length < 2)
-    throw new MalformedBatch('the header is not ours')
-  if (Number(count) !== lines.length - 1)
+  if (!epoch || !Number.isSafeInteger(firstSeq) || firstSeq < 1) throw new MalformedBatch('the header is not ours')
+  if (lines.length < 2 || Number(count) !== lines.length - 1)
     throw new MalformedBatch(`${count} entries announced, ${lines.length - 1} came`)
   const entries: Entry[] = []
   for (let index = 1; index < lines.length; index++) {
@@ -62,10 +77,10 @@ export function parseBatch(text: string): Batch {
   return { epoch, first: firstSeq, entries }
 }
 
-/** @throws MalformedBatch */
-export function parseState(text: string): Entry {
-  const afterSeq = text.indexOf('\t')
-  const seq = Number(text.slice(0, afterSeq))
+/** The latest entry of a MERGE key. @throws MalformedBatch */
+export function parseState(key: string, value: string): Entry {
+  const afterSeq = value.indexOf('\t')
+  const seq = Number(value.slice(0, afterSeq))
   if (afterSeq < 1 || !Number.isSafeInteger(seq)) throw new MalformedBatch('a state value has no seq')
-  return parseFields(text, afterSeq + 1, seq, false)
+  return parseFields(`${key}${value.slice(afterSeq)}`, 0, seq, false)
 }

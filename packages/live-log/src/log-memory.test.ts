@@ -41,3 +41,30 @@ test('two logs have different epochs', async () => {
   )
   expect(epochs[0]).not.toBe(epochs[1])
 })
+
+test('the state of a key is forgotten when nothing arrived for it', async () => {
+  let now = 0
+  const log = createMemoryLog({ retentionMs: 1_000, now: () => now })
+  await log.append([reading(1), reading(1, 'p', { kind: 'position', sensor: '' })])
+  now = 900
+  await log.append([reading(2)])
+  now = 1_500
+  const picture = new Picture()
+  await log.follow(picture)
+  expect([...picture.state.keys()]).toEqual(['sensordata\tv\ts'])
+})
+
+test('what a reader appends comes after what it is told, for all of them', async () => {
+  const log = createMemoryLog()
+  const [answering, other] = [new Picture(), new Picture()]
+  await log.follow({
+    onSnapshot: (snapshot) => answering.onSnapshot(snapshot),
+    onEntries: (entries) => {
+      answering.onEntries(entries)
+      if (entries[0]?.seq === 1) void log.append([reading(2, 'answer')])
+    },
+  })
+  await log.follow(other)
+  await log.append([reading(1, 'question')])
+  for (const { values } of [answering, other]) expect(values).toEqual(['question', 'answer'])
+})

@@ -129,7 +129,7 @@ class Sequence {
   }
 
   #isKnown(id: string | undefined, arrivedAt: number): boolean {
-    if (id === undefined) return false
+    if (!id) return false
     if (this.#eventIds.has(id)) return true
     this.#eventIds.set(id, arrivedAt)
     return false

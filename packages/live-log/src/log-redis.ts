@@ -1,26 +1,20 @@
+import { assertFits } from './batch.ts'
 import { updateClass } from '@flasktoria/contracts/updates'
-import { appendScript, forgetScript } from './append-script.ts'
-import { formatFields } from './batch.ts'
-import {
-  freshEpoch,
-  LogUnavailable,
-  mergeKey,
-  type Appended,
-  type Draft,
-  type LogReader,
-  type LogWriter,
-} from './log.ts'
-import { followRedis } from './redis-follower.ts'
-import { defaultPrefix, logKeys } from './redis-keys.ts'
-import { connectRedis, disconnect, runScript, whenReady, type Redis } from './redis.ts'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freshEpoch, mergeKey, type Appended, type Draft, type LogReader, type LogWriter } from './log.ts'
+import { appendScript, forgetScript, markScript } from './log-scripts.ts'
+import { RedisFollower } from './redis-follower.ts'
+import { defaultPrefix, logKeys, type LogKeys } from './redis-keys.ts'
+import { asUnavailable, connectRedis, disconnect, runScript, whenReady, type Redis } from './redis.ts'
 
 export type RedisLogOptions = {
   url: string
   /** In front of every key and channel. */
   prefix?: string
-  /** How long, and how many batches of it, the stream remembers. */
+  /** How long, and how many, entries the stream remembers. */
   recentMs?: number
-  maxRecentBatches?: number
+  maxRecent?: number
   /** How long a MERGE key is kept that nothing arrives for, and an event id. */
   retentionMs?: number
   maxEventIds?: number
@@ -29,138 +23,160 @@ export type RedisLogOptions = {
 
 const maxBatchDrafts = 500
 const maxBatchBytes = 64 * 1024
-const housekeepingMs = 60_000
-const scanCount = 500
+const maxHousekeepingMs = 10_000
+const sweptKeys = 1_000
 
-/** The live log in Redis 6.2 or newer. See log.ts for what it promises. */
-export function createRedisLog(options: RedisLogOptions): LogWriter & LogReader {
-  const { url, onError } = options
+/**
+ * The live log in Redis 6.2 or newer, which must not evict keys (`maxmemory-policy noeviction`). See log.ts for what it promises.
+ * A long append is made in parts of at most 500 drafts or 64 KB, each of them atomic.
+ */
+export function createRedisLog({
+  url,
+  prefix = defaultPrefix,
+  recentMs = 600_000,
+  maxRecent = 500_000,
+  retentionMs = 86_400_000,
+  maxEventIds = 200_000,
+  onError,
+}: RedisLogOptions): LogWriter & LogReader {
   const commands = connectRedis(url, 'commands', onError)
-  const keys = logKeys(options.prefix ?? defaultPrefix)
-  const writer = new RedisWriter(commands, options)
+  const keys = logKeys(prefix)
+  const writer = new RedisWriter(commands, keys, { recentMs, maxRecent, retentionMs, maxEventIds }, onError)
+  const followers = new Set<RedisFollower>()
   return {
     append: (drafts) => writer.append(drafts),
-    follow: (listener) => followRedis({ url, keys, commands, listener, onError }),
+    async follow(listener) {
+      const follower = new RedisFollower({ url, keys, commands, listener, onError })
+      followers.add(follower)
+      await follower.started
+      return {
+        close: async () => {
+          followers.delete(follower)
+          follower.close()
+        },
+      }
+    },
     ping: async () => {
       await asUnavailable(whenReady(commands).then(() => commands.ping()))
     },
     close: async () => {
-      writer.stop()
+      writer.close()
+      for (const follower of followers) follower.close()
       disconnect(commands)
     },
   }
 }
 
-const asUnavailable = async <T>(work: Promise<T>): Promise<T> => {
-  try {
-    return await work
-  } catch (cause) {
-    throw new LogUnavailable(
-      `the live log does not answer: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    )
-  }
-}
+type Limits = Required<Pick<RedisLogOptions, 'recentMs' | 'maxRecent' | 'retentionMs' | 'maxEventIds'>>
 
 class RedisWriter {
   readonly #redis: Redis
-  readonly #keys: ReturnType<typeof logKeys>
-  readonly #limits: Required<Pick<RedisLogOptions, 'recentMs' | 'maxRecentBatches' | 'retentionMs' | 'maxEventIds'>>
+  readonly #keys: LogKeys
+  readonly #limits: Limits
+  readonly #onError: RedisLogOptions['onError']
+  readonly #closing = new AbortController()
   #epoch = ''
   #seq = 0
-  #housekeeping: NodeJS.Timeout | undefined
+  /** Id of the Redis process at the other end of this connection. */
+  #server: Promise<string> | undefined
+  #isKeepingHouse = false
 
-  constructor(redis: Redis, { prefix = defaultPrefix, ...limits }: RedisLogOptions) {
+  constructor(redis: Redis, keys: LogKeys, limits: Limits, onError: RedisLogOptions['onError']) {
     this.#redis = redis
-    this.#keys = logKeys(prefix)
-    this.#limits = {
-      recentMs: limits.recentMs ?? 600_000,
-      maxRecentBatches: limits.maxRecentBatches ?? 20_000,
-      retentionMs: limits.retentionMs ?? 86_400_000,
-      maxEventIds: limits.maxEventIds ?? 200_000,
-    }
+    this.#keys = keys
+    this.#limits = limits
+    this.#onError = onError
+    redis.on('close', () => {
+      this.#server = undefined
+    })
   }
 
   async append(drafts: readonly Draft[]): Promise<Appended> {
-    this.#housekeeping ??= setInterval(() => void this.#forgetOld().catch(() => {}), housekeepingMs).unref()
+    for (const draft of drafts) assertFits(draft)
     const sum: Appended = { entries: 0, late: 0, duplicates: 0 }
-    await asUnavailable(whenReady(this.#redis))
-    for (const batch of batchesOf(drafts)) {
-      // Batches keep their order: the next one waits.
-      const { entries, late, duplicates } = await asUnavailable(this.#appendBatch(batch))
+    for (const part of partsOf(drafts)) {
+      const { entries, late, duplicates } = await asUnavailable(this.#appendPart(part))
       sum.entries += entries
       sum.late += late
       sum.duplicates += duplicates
     }
+    if (!this.#isKeepingHouse) void this.#keepHouse()
     return sum
   }
 
-  stop(): void {
-    clearInterval(this.#housekeeping)
+  close(): void {
+    this.#closing.abort()
   }
 
-  async #appendBatch(drafts: readonly Draft[]): Promise<Appended> {
-    const { epoch, seq, times, state, events, stream, channel } = this.#keys
-    const { recentMs, maxRecentBatches, retentionMs, maxEventIds } = this.#limits
-    const words: (string | number)[] = [
-      freshEpoch(),
-      this.#epoch,
-      this.#seq,
-      channel,
-      recentMs,
-      maxRecentBatches,
-      retentionMs,
-      maxEventIds,
-    ]
+  async #appendPart(drafts: readonly Draft[]): Promise<Appended> {
+    await whenReady(this.#redis)
+    const server = await (this.#server ??= this.#askServer())
+    const { head, times, state, events, stream, marks, channel } = this.#keys
+    const { maxRecent, retentionMs, maxEventIds } = this.#limits
+    const words = [freshEpoch(), this.#epoch, this.#seq, server, channel, maxRecent, retentionMs, maxEventIds]
     for (const draft of drafts) {
-      const isEvent = updateClass[draft.kind] === 'event'
-      const key = isEvent ? (draft.id ?? freshEpoch()) : mergeKey(draft)
-      const status =
-        draft.statusJson === undefined ? '' : formatFields({ ...draft, kind: 'sensorstatus', json: draft.statusJson })
-      words.push(isEvent ? 'E' : 'M', key, draft.eventTs, formatFields(draft), status)
+      const id = updateClass[draft.kind] === 'event' ? draft.id || randomUUID() : ''
+      words.push(id, mergeKey(draft), draft.eventTs, draft.json, draft.statusJson ?? '')
     }
-    const answer = await runScript(this.#redis, appendScript, [epoch, seq, times, state, events, stream], words)
-    const [newEpoch, lastSeq, entries, late, duplicates] = answer as [string, string, number, number, number]
+    const answer = await runScript(this.#redis, appendScript, [head, times, state, events, stream, marks], words)
+    const [epoch, seq, entries, late, duplicates] = answer as [string, string, number, number, number]
     // Answers come in the order of the calls.
-    this.#epoch = newEpoch
-    this.#seq = Number(lastSeq)
+    this.#epoch = epoch
+    this.#seq = Number(seq)
     return { entries, late, duplicates }
   }
 
-  /** Marks how far the log is now, and forgets the state of keys that nothing arrived for in `retentionMs`. */
-  async #forgetOld(): Promise<void> {
-    const { seq, times, state, marks } = this.#keys
-    const now = Date.now()
-    const head = await this.#redis.get(seq)
-    if (head !== null) await this.#redis.zadd(marks, now, head)
-    const [oldest] = await this.#redis.zrevrangebyscore(marks, now - this.#limits.retentionMs, '-inf', 'LIMIT', 0, 1)
-    if (oldest === undefined) return
-    for (let position = '0'; ;) {
-      const [next, found] = await this.#redis.hscan(state, position, 'COUNT', scanCount)
-      // Keys and values in turn; a value begins with its seq.
-      const old = found.filter(
-        (_, index) => index % 2 === 0 && Number.parseInt(found[index + 1] ?? '', 10) <= Number(oldest),
-      )
-      if (old.length > 0) await runScript(this.#redis, forgetScript, [times, state], [oldest, ...old])
-      position = next
-      if (position === '0') break
+  async #askServer(): Promise<string> {
+    try {
+      return /run_id:(\w+)/.exec(await this.#redis.info('server'))?.[1] ?? ''
+    } catch (error) {
+      this.#server = undefined
+      throw error
     }
-    await this.#redis.zremrangebyscore(marks, '-inf', `(${now - this.#limits.retentionMs}`)
+  }
+
+  /** Forgets what is too old, a page of the state at a time. What fails is tried again the next time. */
+  async #keepHouse(): Promise<void> {
+    this.#isKeepingHouse = true
+    const { recentMs, retentionMs } = this.#limits
+    const everyMs = Math.min(maxHousekeepingMs, recentMs / 10, retentionMs / 10)
+    const { signal } = this.#closing
+    for (let position = '0'; ;) {
+      await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {})
+      if (signal.aborted) return
+      try {
+        position = await this.#forgetOld(position)
+      } catch (error) {
+        this.#onError?.(error as Error)
+      }
+    }
+  }
+
+  async #forgetOld(position: string): Promise<string> {
+    const { head, marks, stream, times, state } = this.#keys
+    const { recentMs, retentionMs } = this.#limits
+    const tooOld = Number(await runScript(this.#redis, markScript, [head, marks, stream], [recentMs, retentionMs]))
+    if (tooOld === 0) return '0'
+    const [next, found] = await this.#redis.hscan(state, position, 'COUNT', sweptKeys)
+    // Keys and values in turn; a value begins with its seq.
+    const old = found.filter((_, index) => index % 2 === 0 && Number.parseInt(found[index + 1] ?? '', 10) <= tooOld)
+    if (old.length > 0) await runScript(this.#redis, forgetScript, [times, state], [tooOld, ...old])
+    return next
   }
 }
 
-function* batchesOf(drafts: readonly Draft[]): Generator<Draft[]> {
-  let batch: Draft[] = []
+function* partsOf(drafts: readonly Draft[]): Generator<Draft[]> {
+  let part: Draft[] = []
   let bytes = 0
   for (const draft of drafts) {
-    const size = draft.json.length + (draft.statusJson?.length ?? 0)
-    if (batch.length === maxBatchDrafts || (batch.length > 0 && bytes + size > maxBatchBytes)) {
-      yield batch
-      batch = []
+    const size = Buffer.byteLength(draft.json) + Buffer.byteLength(draft.statusJson ?? '')
+    if (part.length === maxBatchDrafts || (part.length > 0 && bytes + size > maxBatchBytes)) {
+      yield part
+      part = []
       bytes = 0
     }
-    batch.push(draft)
+    part.push(draft)
     bytes += size
   }
-  if (batch.length > 0) yield batch
+  if (part.length > 0) yield part
 }

@@ -15,7 +15,7 @@ export function createMemoryMutes({
 }: MemoryMutesOptions = {}): Mutes {
   /** By the last change, oldest first. */
   const clients = new Map<string, { rules: MuteRules; changedAt: number }>()
-  const watchers = new Set<{ onChange: (client: string) => void }>()
+  const watchers = new Set<{ onChange: (client: string | undefined) => void }>()
 
   function forget(): void {
     for (const [client, { changedAt }] of clients) {

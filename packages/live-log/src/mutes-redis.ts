@@ -1,6 +1,7 @@
+import { LogUnavailable } from './log.ts'
 import { MuteRules, type MuteRule, type Mutes } from './mutes.ts'
 import { defaultPrefix } from './redis-keys.ts'
-import { connectRedis, disconnect, runScript, whenReady } from './redis.ts'
+import { asUnavailable, connectRedis, disconnect, runScript, subscribe, whenReady, type Subscription } from './redis.ts'
 
 export type RedisMutesOptions = {
   url: string
@@ -12,7 +13,7 @@ export type RedisMutesOptions = {
 }
 
 /** Two changes at once: the later one applies itself again to what the earlier one left. */
-const attempts = 20
+const maxAttempts = 20
 
 /**
  * KEYS the rules of a client. ARGV 1 what they were (empty: nothing), 2 what they shall be (empty: nothing), 3 retention in ms,
@@ -35,41 +36,63 @@ export function createRedisMutes({
   const commands = connectRedis(url, 'commands', onError)
   const channel = `${prefix}:mutes`
   const keyOf = (client: string) => `${prefix}:mutes:${client}`
+  const subscriptions = new Set<Subscription>()
+
+  async function readText(client: string): Promise<string> {
+    await whenReady(commands)
+    return (await commands.get(keyOf(client))) ?? ''
+  }
 
   async function change(client: string, changes: readonly MuteRule[]): Promise<boolean[]> {
-    await whenReady(commands)
-    for (let attempt = 0; attempt < attempts; attempt++) {
-      const before = (await commands.get(keyOf(client))) ?? ''
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const before = await readText(client)
       const rules = new MuteRules(parse(before))
       const taken = changes.map((rule) => rules.apply(rule))
       const after = rules.size === 0 ? '' : JSON.stringify([...rules])
-      const isDone = await runScript(
-        commands,
-        replaceScript,
-        [keyOf(client)],
-        [before, after, retentionMs, channel, client],
-      )
-      if (isDone === 1) return taken
+      const words = [before, after, retentionMs, channel, client]
+      if ((await runScript(commands, replaceScript, [keyOf(client)], words)) === 1) return taken
     }
-    throw new Error(`the mutes of ${client} change too fast`)
+    throw new LogUnavailable(`the mutes of ${client} change too fast`)
   }
 
   return {
-    change,
-    async read(client) {
-      await whenReady(commands)
-      return parse((await commands.get(keyOf(client))) ?? '')
-    },
+    change: (client, changes) => asUnavailable(change(client, changes)),
+    read: async (client) => parse(await asUnavailable(readText(client))),
     async watch(onChange) {
-      const subscriber = connectRedis(url, 'subscriber', onError)
-      subscriber.on('message', (_channel, client: string) => onChange(client))
-      await subscriber.subscribe(channel)
-      // Reconnected: ioredis subscribes again by itself, but what was said meanwhile is lost.
-      subscriber.on('ready', () => onChange(undefined))
-      return { close: async () => disconnect(subscriber) }
+      const heard = Promise.withResolvers<void>()
+      const subscription = subscribe(url, channel, {
+        message: onChange,
+        listening: () => {
+          heard.resolve()
+          onChange(undefined)
+        },
+        error: onError,
+      })
+      const open: Subscription = {
+        ...subscription,
+        close: () => {
+          subscriptions.delete(open)
+          subscription.close()
+          heard.reject(new LogUnavailable('closed before Redis answered'))
+        },
+      }
+      subscriptions.add(open)
+      await heard.promise
+      return { close: async () => open.close() }
     },
-    close: async () => disconnect(commands),
+    close: async () => {
+      for (const subscription of subscriptions) subscription.close()
+      disconnect(commands)
+    },
   }
 }
 
-const parse = (text: string): MuteRule[] => (text === '' ? [] : (JSON.parse(text) as MuteRule[]))
+/** What is not ours counts as nothing: the next change replaces it. */
+function parse(text: string): MuteRule[] {
+  try {
+    const rules = JSON.parse(text || '[]') as MuteRule[]
+    return Array.isArray(rules) ? rules : []
+  } catch {
+    return []
+  }
+}

@@ -1,16 +1,15 @@
 import { updateClass } from '@flasktoria/contracts/updates'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { renewEpochScript } from './append-script.ts'
-import { MalformedBatch, parseBatch, parseState, type Batch } from './batch.ts'
-import { freshEpoch, mergeKey, type Entry, type LogFollower, type LogListener, type Snapshot } from './log.ts'
+import { lastSeq, MalformedBatch, parseBatch, parseState, type Batch } from './batch.ts'
+import { freshEpoch, LogUnavailable, mergeKey, type Entry, type LogListener, type Snapshot } from './log.ts'
+import { attendScript } from './log-scripts.ts'
 import type { LogKeys } from './redis-keys.ts'
-import { connectRedis, disconnect, runScript, whenReady, type Redis } from './redis.ts'
+import { runScript, subscribe, whenReady, type Redis, type Subscription } from './redis.ts'
 
 const checkMs = 1_000
-const scanCount = 1_000
+const stateCount = 1_000
 const streamCount = 100
-/** While a snapshot is read; beyond it the snapshot begins anew, behind what was let go. */
-const maxBufferedBatches = 10_000
+/** Of those that come while something is read. The stream has what is let go. */
+const maxWaitingBatches = 1_000
 
 type Place = {
   url: string
@@ -18,249 +17,242 @@ type Place = {
   /** For reading; shared with the writer. */
   commands: Redis
   listener: LogListener
-  onError?: ((error: Error) => void) | undefined
-}
-
-/** Follows the log until closed. Resolves when the first snapshot was delivered. */
-export async function followRedis(place: Place): Promise<LogFollower> {
-  const follower = new RedisFollower(place)
-  await follower.start()
-  return follower
+  onError: ((error: Error) => void) | undefined
 }
 
 /**
  * A reader of the log.
  *
  *     subscribe ─► snapshot ─► following ──hole──► heal from the stream ─► following
- *                     ▲                              │ trimmed
- *                     └── new epoch ── seq fell ─────┘
+ *                     ▲                              │
+ *                     └── new epoch, or trimmed ─────┘
  *
  * Pub/sub may lose anything at any time. So every batch is held against the seq before it, and once a second the head of the
- * log against ours: a lost batch is noticed by the next one, a lost last one within a second.
+ * log against ours: a lost batch is noticed by the next one, a lost last one within a second. What fails is tried again then.
  */
-class RedisFollower implements LogFollower {
+export class RedisFollower {
   readonly #place: Place
-  readonly #subscriber: Redis
+  readonly #subscription: Subscription
+  readonly #started = Promise.withResolvers<void>()
   #epoch = ''
   #head = 0
-  /** Batches that came while a snapshot or a hole is being read; undefined while following. */
-  #buffer: Batch[] | undefined = []
+  /** What came while something is read; undefined while following. */
+  #waiting: Batch[] | undefined = []
+  #isReading = false
   #isClosed = false
   #isConnected: boolean | undefined
-  #work: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
-  #staleChecks = 0
+  /** How many checks in a row found us behind, and nothing heard. */
+  #deafChecks = 0
 
   constructor(place: Place) {
     this.#place = place
-    this.#subscriber = connectRedis(place.url, 'subscriber', place.onError)
+    this.#subscription = subscribe(place.url, place.keys.channel, {
+      message: (text) => this.#receive(text),
+      listening: () => {
+        this.#deafChecks = 0
+        this.#catchUp()
+      },
+      error: place.onError,
+    })
+    this.#checkLater()
   }
 
-  async start(): Promise<void> {
-    this.#subscriber.on('message', (_channel, text: string) => this.#receive(text))
-    await this.#subscriber.subscribe(this.#place.keys.channel)
-    await this.#resync('start')
-    this.#check()
+  /** Resolves when the first snapshot was delivered; rejects when closed before. */
+  get started(): Promise<void> {
+    return this.#started.promise
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.#isClosed = true
     clearTimeout(this.#timer)
-    disconnect(this.#subscriber)
-    await this.#work.catch(() => {})
+    this.#subscription.close()
+    this.#started.reject(new LogUnavailable('closed before the log could be read'))
   }
 
   #receive(text: string): void {
-    let batch: Batch
-    try {
-      batch = parseBatch(text)
-    } catch (error) {
-      if (!(error instanceof MalformedBatch)) throw error
-      // Whatever it was, its seqs are missing now: the stream has them.
-      this.#place.onError?.(error)
-      return
+    this.#deafChecks = 0
+    const batch = this.#read(() => parseBatch(text))
+    // What can't be read is missed as what did not come, and found in the stream.
+    if (!batch || this.#isClosed) return
+    if (this.#waiting?.length === maxWaitingBatches) this.#waiting = []
+    if (this.#waiting) this.#waiting.push(batch)
+    else if (!this.#take(batch)) this.#catchUp()
+  }
+
+  /** False: something is missing before it, or it is of another epoch. */
+  #take(batch: Batch): boolean {
+    const last = lastSeq(batch)
+    if (batch.epoch !== this.#epoch || batch.first > this.#head + 1) return false
+    if (last > this.#head) {
+      const entries = batch.first > this.#head ? batch.entries : batch.entries.slice(this.#head + 1 - batch.first)
+      this.#head = last
+      if (!this.#isClosed) this.#place.listener.onEntries(entries)
     }
-    this.#staleChecks = 0
-    if (!this.#buffer) return this.#apply(batch)
-    if (this.#buffer.length === maxBufferedBatches) this.#buffer = []
-    this.#buffer.push(batch)
-  }
-
-  /** A batch that continues is delivered; anything else is looked into. */
-  #apply(batch: Batch): void {
-    const last = batch.first + batch.entries.length - 1
-    if (batch.epoch === this.#epoch && batch.first === this.#head + 1) this.#deliver(batch.entries, last)
-    else {
-      this.#buffer = [batch]
-      this.#enqueue(() => this.#heal())
-    }
-  }
-
-  #deliver(entries: readonly Entry[], last: number): void {
-    this.#head = last
-    if (entries.length > 0 && !this.#isClosed) this.#place.listener.onEntries(entries)
-  }
-
-  /** One thing after the other; a failure is tried again until it works or we are closed. */
-  #enqueue(work: () => Promise<void>): void {
-    this.#buffer ??= []
-    const before = this.#work
-    this.#work = (async () => {
-      await before
-      while (!this.#isClosed)
-        try {
-          return await work()
-        } catch (error) {
-          this.#setConnected(false)
-          this.#place.onError?.(error instanceof Error ? error : new Error(String(error)))
-          await sleep(250)
-        }
-    })()
-  }
-
-  async #resync(reason: Snapshot['reason']): Promise<void> {
-    this.#enqueue(() => this.#deliverSnapshot(reason))
-    await this.#work
-  }
-
-  /** Delivers what came meanwhile, as far as it continues; true when nothing is missing. */
-  #drainBuffer(): boolean {
-    const waiting = this.#buffer ?? []
-    for (const batch of waiting) {
-      const last = batch.first + batch.entries.length - 1
-      if (batch.epoch !== this.#epoch) return false
-      if (last <= this.#head) continue
-      if (batch.first > this.#head + 1) return false
-      this.#deliver(batch.entries.slice(this.#head + 1 - batch.first), last)
-    }
-    this.#buffer = undefined
     return true
   }
 
-  async #deliverSnapshot(reason: Snapshot['reason']): Promise<void> {
-    const { commands, listener } = this.#place
-    await whenReady(commands)
-    const snapshot = await this.#readSnapshot(reason)
-    if (this.#isClosed) return
-    this.#epoch = snapshot.epoch
-    this.#head = snapshot.head
-    listener.onSnapshot(snapshot)
-    this.#setConnected(true)
-    if (!this.#drainBuffer()) await this.#heal()
+  #catchUp(): void {
+    this.#waiting ??= []
+    if (this.#isReading || this.#isClosed) return
+    this.#isReading = true
+    this.#readUntilCaughtUp()
+      .catch((error: unknown) => {
+        this.#setConnected(false)
+        this.#report(error)
+      })
+      .finally(() => {
+        this.#isReading = false
+      })
   }
 
-  async #readSnapshot(reason: Snapshot['reason']): Promise<Snapshot> {
-    const { commands, keys } = this.#place
-    for (;;) {
-      await commands.set(keys.epoch, freshEpoch(), 'NX')
-      const { epoch } = await this.#readHead()
-      const state = new Map<string, Entry>()
-      for (let position = '0'; ;) {
-        const [next, found] = await commands.hscan(keys.state, position, 'COUNT', scanCount)
-        for (let index = 0; index + 1 < found.length; index += 2)
-          state.set(found[index]!, parseState(found[index + 1]!))
-        position = next
-        if (position === '0') break
-      }
-      // Read before the stream: whatever is appended meanwhile is in the stream, or comes by subscription.
-      const after = await this.#readHead()
-      const recent: Entry[] = []
-      for await (const batch of this.#readStream('-')) if (batch.epoch === epoch) recent.push(...batch.entries)
-      if (epoch === null || after.epoch !== epoch || (await this.#readHead()).epoch !== epoch) continue
-      const head = Math.max(recent.at(-1)?.seq ?? 0, after.seq)
-      for (const entry of recent) {
-        const key = mergeKey(entry)
-        if (!entry.isLate && updateClass[entry.kind] === 'merge' && (state.get(key)?.seq ?? 0) < entry.seq)
-          state.set(key, entry)
-      }
-      return { epoch, head, state: [...state.values()].toSorted((a, b) => a.seq - b.seq), recent, reason }
+  async #readUntilCaughtUp(): Promise<void> {
+    await whenReady(this.#place.commands)
+    while (!this.#isClosed) {
+      // Whatever came up to now can be read: it stands in the stream before it is published.
+      this.#waiting = []
+      const { epoch, seq } = await this.#attend()
+      const isHealed = epoch === this.#epoch && (await this.#readMissing(seq))
+      if (!isHealed) await this.#takeSnapshot()
+      this.#setConnected(true)
+      const isCaughtUp = this.#waiting.every((batch) => this.#take(batch))
+      if (!isCaughtUp) continue
+      this.#waiting = undefined
+      return
     }
   }
 
-  async #readHead(): Promise<{ epoch: string | null; seq: number }> {
+  /** Delivers what is missing out of the stream. False: it does not have all of it. */
+  async #readMissing(seq: number): Promise<boolean> {
     const { commands, keys } = this.#place
-    const [epoch, seq] = await commands.mget(keys.epoch, keys.seq)
-    return { epoch: epoch ?? null, seq: Number(seq ?? 0) }
+    for (;;) {
+      const items = await commands.xrange(keys.stream, this.#head + 1, '+', 'COUNT', streamCount)
+      for (const [, [, text]] of items) {
+        const batch = this.#read(() => parseBatch(text ?? ''))
+        if (!batch || !this.#take(batch)) return false
+      }
+      if (items.length < streamCount) return this.#head >= seq
+    }
   }
 
-  async *#readStream(from: string): AsyncGenerator<Batch> {
+  async #takeSnapshot(): Promise<void> {
+    const picture = await this.#readPicture()
+    if (this.#isClosed) return
+    const reason = this.#epoch === '' ? 'start' : picture.epoch === this.#epoch ? 'gap' : 'epoch'
+    this.#epoch = picture.epoch
+    this.#head = picture.head
+    this.#place.listener.onSnapshot({ ...picture, reason })
+    this.#started.resolve()
+  }
+
+  async #readPicture(): Promise<Omit<Snapshot, 'reason'>> {
+    for (;;) {
+      const before = await this.#attend()
+      const state = await this.#readState()
+      const after = await this.#readHead()
+      const recent = await this.#readRecent(before.epoch)
+      const { epoch } = await this.#readHead()
+      const head = recent.at(-1)?.seq ?? after.seq
+      // What changed while the state was read may be missing there, so the stream must have it.
+      const isWhole = head >= after.seq && (recent[0]?.seq ?? head + 1) <= before.seq + 1
+      if (epoch !== before.epoch || after.epoch !== before.epoch || !isWhole) continue
+      for (const entry of recent) {
+        const key = mergeKey(entry)
+        if (entry.isLate || updateClass[entry.kind] !== 'merge') continue
+        if ((state.get(key)?.seq ?? 0) < entry.seq) state.set(key, entry)
+      }
+      return { epoch, head, state: [...state.values()].toSorted((a, b) => a.seq - b.seq), recent }
+    }
+  }
+
+  async #readState(): Promise<Map<string, Entry>> {
     const { commands, keys } = this.#place
-    for (let start = from; ;) {
+    const state = new Map<string, Entry>()
+    for (let position = '0'; ;) {
+      const [next, found] = await commands.hscan(keys.state, position, 'COUNT', stateCount)
+      for (let index = 0; index + 1 < found.length; index += 2) {
+        const entry = this.#read(() => parseState(found[index]!, found[index + 1]!))
+        if (entry) state.set(found[index]!, entry)
+      }
+      position = next
+      if (position === '0') return state
+    }
+  }
+
+  /** The end of the stream that is without a hole. */
+  async #readRecent(epoch: string): Promise<Entry[]> {
+    const { commands, keys } = this.#place
+    let recent: Entry[] = []
+    for (let start = '-'; ;) {
       const items = await commands.xrange(keys.stream, start, '+', 'COUNT', streamCount)
-      for (const [, [, text]] of items) yield parseBatch(text ?? '')
+      for (const [, [, text]] of items) {
+        const batch = this.#read(() => parseBatch(text ?? ''))
+        const isNext = batch?.first === (recent.at(-1)?.seq ?? 0) + 1
+        if (batch?.epoch !== epoch || !isNext) recent = []
+        if (batch?.epoch === epoch) recent.push(...batch.entries)
+      }
       const last = items.at(-1)?.[0]
-      if (last === undefined || items.length < streamCount) return
+      if (last === undefined || items.length < streamCount) return recent
       start = `(${last}`
     }
   }
 
-  /** Reads what is missing out of the stream, or begins anew with a snapshot. */
-  async #heal(): Promise<void> {
+  async #attend(): Promise<{ epoch: string; seq: number }> {
     const { commands, keys } = this.#place
-    await whenReady(commands)
-    for (;;) {
-      const { epoch, seq } = await this.#readHead()
-      if (epoch !== this.#epoch) return this.#deliverSnapshot('epoch')
-      if (seq < this.#head) {
-        await runScript(commands, renewEpochScript, [keys.epoch, keys.seq], [this.#epoch, this.#head, freshEpoch()])
-        return this.#deliverSnapshot('epoch')
-      }
-      const missing = await this.#missingBatches()
-      if (!missing) return this.#deliverSnapshot('gap')
-      for (const batch of missing) {
-        const last = batch.first + batch.entries.length - 1
-        if (batch.epoch === this.#epoch && last > this.#head)
-          this.#deliver(batch.entries.slice(this.#head + 1 - batch.first), last)
-      }
-      this.#setConnected(true)
-      if (this.#isClosed || this.#drainBuffer()) return
-    }
+    const [epoch, seq] = (await runScript(
+      commands,
+      attendScript,
+      [keys.head, keys.times, keys.state, keys.stream, keys.marks],
+      [freshEpoch(), this.#epoch, this.#head],
+    )) as [string, string]
+    return { epoch, seq: Number(seq) }
   }
 
-  /** The batches after our head, oldest first; undefined when the stream has forgotten some of them. */
-  async #missingBatches(): Promise<Batch[] | undefined> {
+  async #readHead(): Promise<{ epoch: string | null; seq: number }> {
     const { commands, keys } = this.#place
-    const found: Batch[] = []
-    for (let end = '+'; ;) {
-      const items = await commands.xrevrange(keys.stream, end, '-', 'COUNT', streamCount)
-      for (const [, [, text]] of items) {
-        const batch = parseBatch(text ?? '')
-        if (batch.epoch !== this.#epoch) return undefined
-        if (batch.first + batch.entries.length - 1 <= this.#head) return found.toReversed()
-        found.push(batch)
-        if (batch.first <= this.#head + 1) return found.toReversed()
-      }
-      const oldest = items.at(-1)?.[0]
-      if (oldest === undefined || items.length < streamCount) return found.length === 0 ? [] : undefined
-      end = `(${oldest}`
-    }
+    const [epoch, seq] = await commands.hmget(keys.head, 'epoch', 'seq')
+    return { epoch: epoch ?? null, seq: Number(seq ?? 0) }
   }
 
-  /** Once a second: are we where the log is? */
-  #check(): void {
-    if (this.#isClosed) return
+  #checkLater(): void {
     this.#timer = setTimeout(async () => {
-      try {
-        const headBefore = this.#head
-        const { epoch, seq } = await this.#readHead()
-        this.#setConnected(true)
-        const isBehind = epoch !== this.#epoch || seq < headBefore || (seq > this.#head && this.#head === headBefore)
-        if (isBehind && !this.#buffer) {
-          this.#enqueue(() => this.#heal())
-          // Twice without a message: the subscription is dead, though nobody said so.
-          if (++this.#staleChecks >= 2) this.#subscriber.disconnect(true)
-        }
-        await this.#work
-      } catch {
-        this.#setConnected(false)
-      }
-      this.#check()
+      await this.#check().catch(() => this.#setConnected(false))
+      if (!this.#isClosed) this.#checkLater()
     }, checkMs)
   }
 
+  /** Are we where the log is? */
+  async #check(): Promise<void> {
+    const headBefore = this.#head
+    const { epoch, seq } = await this.#readHead()
+    if (this.#waiting) return this.#catchUp()
+    this.#setConnected(true)
+    // Something that came while we asked: then we are on the way.
+    if ((epoch === this.#epoch && seq === this.#head) || this.#head !== headBefore) return
+    this.#deafChecks++
+    // Twice: the subscription is dead, though nobody said so.
+    if (this.#deafChecks === 2) this.#subscription.reconnect()
+    this.#catchUp()
+  }
+
   #setConnected(isConnected: boolean): void {
-    if (this.#isConnected === isConnected || this.#isClosed) return
+    // Before the first snapshot there is nothing to lose.
+    if (this.#isConnected === isConnected || this.#isClosed || this.#epoch === '') return
     this.#isConnected = isConnected
     this.#place.listener.onConnected?.(isConnected)
+  }
+
+  #read<T>(parse: () => T): T | undefined {
+    try {
+      return parse()
+    } catch (error) {
+      if (!(error instanceof MalformedBatch)) throw error
+      this.#report(error)
+      return undefined
+    }
+  }
+
+  #report(error: unknown): void {
+    this.#place.onError?.(error instanceof Error ? error : new Error(String(error)))
   }
 }

@@ -2,13 +2,17 @@
 export const logKeys = (prefix: string) => {
   const base = `${prefix}:{0}`
   return {
-    epoch: `${base}:epoch`,
-    seq: `${base}:seq`,
+    /** Hash: the epoch, the last seq, and the Redis process that counted it. */
+    head: `${base}:head`,
+    /** Hash: the event time of each MERGE key. */
     times: `${base}:times`,
+    /** Hash: the latest entry of each MERGE key. */
     state: `${base}:state`,
+    /** Sorted set: ids of events by arrival. */
     events: `${base}:events`,
+    /** Stream: the last batches, the first seq of each as its id. */
     stream: `${base}:stream`,
-    /** Which seq the log had reached when, a mark a minute: tells what is too old without a time per key. */
+    /** Sorted set: which seq the log had reached when. Tells what is too old without a time per key. */
     marks: `${base}:marks`,
     channel: `${base}:log`,
   }

@@ -1,15 +1,16 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { createHash } from 'node:crypto'
+import { LogUnavailable } from './log.ts'
 
 export type { Redis }
 
 /**
- * Commands fail within two seconds instead of waiting in memory for a Redis that is away; the connection comes back by itself.
- * `subscriber` connections have no deadline: they only listen.
+ * `commands` fail within two seconds instead of waiting in memory for a Redis that is away. `subscriber` connections wait:
+ * they only listen. Either one comes back by itself, also from a connection that died without a word while it owed an answer.
  */
 const patience = {
-  commands: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000 },
-  subscriber: { enableOfflineQueue: true, maxRetriesPerRequest: null },
+  commands: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000, socketTimeout: 4_000 },
+  subscriber: { enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: 10_000, autoResubscribe: false },
 } satisfies Record<string, RedisOptions>
 
 /** Opens a connection that reconnects for ever. `onError` gets each failed attempt: without it they are silent. */
@@ -31,7 +32,7 @@ export function connectRedis(
 }
 
 /** Resolves when commands can be sent. @throws when that takes longer than `withinMs` */
-export async function whenReady(redis: Redis, withinMs = 2_000): Promise<void> {
+export async function whenReady(redis: Redis, withinMs = 1_000): Promise<void> {
   if (redis.status === 'ready') return
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const timer = setTimeout(() => reject(new Error('Redis is not reachable')), withinMs)
@@ -49,6 +50,37 @@ export const disconnect = (redis: Redis): void => {
   redis.removeAllListeners('error')
   redis.on('error', () => {})
   redis.disconnect()
+}
+
+/** @throws LogUnavailable whatever it is that keeps Redis from answering */
+export async function asUnavailable<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (cause) {
+    if (cause instanceof LogUnavailable) throw cause
+    throw new LogUnavailable(`Redis does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
+  }
+}
+
+export type Subscription = { reconnect(): void; close(): void }
+
+/**
+ * Listens to a channel until closed. `onListening` is called whenever the channel is heard, at first and after each
+ * interruption: what was published before that may have been missed.
+ */
+export function subscribe(
+  url: string,
+  channel: string,
+  on: { message: (text: string) => void; listening: () => void; error: ((error: Error) => void) | undefined },
+): Subscription {
+  const redis = connectRedis(url, 'subscriber', on.error)
+  redis.on('message', (_channel, text: string) => on.message(text))
+  redis.on('ready', () => {
+    redis.subscribe(channel).then(on.listening, (error: Error) => on.error?.(error))
+  })
+  return { reconnect: () => redis.disconnect(true), close: () => disconnect(redis) }
 }
 
 const hashes = new Map<string, string>()

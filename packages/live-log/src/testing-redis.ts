@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -22,7 +22,7 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-/** A Redis of one test's own, to be stopped, killed and frozen. It remembers nothing over a restart. */
+/** A Redis of one test's own, to be stopped, killed and frozen. Over a restart it remembers what was saved on purpose. */
 export async function ownRedis() {
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-redis-'))
   const port = await freePort()
@@ -61,6 +61,47 @@ export async function ownRedis() {
     [Symbol.asyncDispose]: async () => {
       await kill()
       rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A way to Redis on which connections can go silent without being closed, as behind a firewall that forgot them. */
+export async function silenceableProxy(port: number) {
+  const inbound: { socket: Socket; isSubscription: boolean; isSilent: boolean }[] = []
+  const server = createServer((socket) => {
+    const way = { socket, isSubscription: false, isSilent: false }
+    inbound.push(way)
+    const outbound = connect(port, '127.0.0.1')
+    socket.on('data', (bytes) => {
+      way.isSubscription ||= /subscribe/i.test(bytes.toString('latin1'))
+      if (!way.isSilent) outbound.write(bytes)
+    })
+    outbound.on('data', (bytes) => {
+      if (!way.isSilent) socket.write(bytes)
+    })
+    for (const [one, other] of [
+      [socket, outbound],
+      [outbound, socket],
+    ] as const) {
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (typeof address !== 'object' || !address) throw new Error('no port')
+  return {
+    url: `redis://127.0.0.1:${address.port}`,
+    get connections() {
+      return inbound.length
+    },
+    /** Those that are open now; later ones are heard. */
+    silence: () => inbound.forEach((way) => (way.isSilent = true)),
+    silenceSubscriptions: () => inbound.forEach((way) => (way.isSilent ||= way.isSubscription)),
+    [Symbol.asyncDispose]: async () => {
+      for (const { socket } of inbound) socket.destroy()
+      server.close()
+      await once(server, 'close')
     },
   }
 }
