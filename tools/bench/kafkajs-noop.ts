@@ -1,5 +1,5 @@
 // The peer of the ingest benchmark: a kafkajs consumer that reads all records and does nothing with them.
-// argv: brokers topic records
+// argv: brokers topic records. Prints how many it has seen, at the first batch and at the last.
 import { Kafka, logLevel } from 'kafkajs'
 
 const [brokers, topic, records] = process.argv.slice(2)
@@ -12,7 +12,8 @@ await consumer.run({
   autoCommit: false,
   eachBatchAutoResolve: false,
   eachBatch: async ({ batch }) => {
+    if (seen === 0) console.log(batch.messages.length)
     seen += batch.messages.length
-    if (seen >= Number(records)) console.log('done')
+    if (seen >= Number(records)) console.log(seen)
   },
 })

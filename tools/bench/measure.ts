@@ -7,7 +7,9 @@ const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: '
 
 /** User and system CPU time of one process so far, in seconds. */
 export function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
   return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
 }
 
@@ -55,10 +57,17 @@ const digits = (value: number) => (Math.abs(value) >= 100 ? value.toFixed(0) : v
 
 export function printResult({ title, conditions, rows, ratios }: Result): void {
   const columns = Object.keys(Object.values(rows)[0] ?? {})
-  const machine = { node: process.version, cpu: cpus()[0]?.model ?? '', cores: availableParallelism(), kernel: release(), load: digits(loadavg()[0] ?? 0) }
+  const machine = {
+    node: process.version,
+    cpu: cpus()[0]?.model ?? '',
+    cores: availableParallelism(),
+    kernel: release(),
+    load: digits(loadavg()[0] ?? 0),
+  }
   console.log(`\n## ${title}\n`)
   console.log(`| | ${columns.join(' | ')} |\n|---|${columns.map(() => '---:').join('|')}|`)
-  for (const [name, row] of Object.entries(rows)) console.log(`| ${name} | ${columns.map((column) => digits(row[column]!)).join(' | ')} |`)
+  for (const [name, row] of Object.entries(rows))
+    console.log(`| ${name} | ${columns.map((column) => digits(row[column]!)).join(' | ')} |`)
   console.log()
   for (const [name, ratio] of Object.entries(ratios)) console.log(`- ${name}: **${digits(ratio)} ×**`)
   const all = Object.entries({ ...conditions, ...machine }).map(([name, value]) => `${name} ${value}`)
