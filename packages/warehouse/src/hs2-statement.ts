@@ -55,15 +55,8 @@ export class Statement {
 
   /** Until the engine has its result ready. @throws WarehouseError */
   async start(): Promise<void> {
-    const executing = performance.now()
-    this.#operation = await this.#execute()
-    const waiting = performance.now()
-    this.usage.executeMs = waiting - executing
-    try {
-      await this.#untilFinished(this.#operation)
-    } finally {
-      this.usage.waitMs = performance.now() - waiting
-    }
+    const operation = await this.#timed('executeMs', () => this.#execute())
+    await this.#timed('waitMs', () => this.#untilFinished(operation))
   }
 
   /** The rows, fetched when they are asked for. @throws WarehouseError */
@@ -73,10 +66,10 @@ export class Statement {
       this.#isOver = true
       return
     }
-    const columns = await this.#timed(() => this.#connection.columns(operation))
+    const columns = await this.#timed('fetchMs', () => this.#call(() => this.#connection.columns(operation)))
     const names = columns.map((column) => column.name)
     for (let emptyAnswers = 0; ;) {
-      const rows = await this.#timed(() => this.#fetch(operation))
+      const rows = await this.#timed('fetchMs', () => this.#call(() => this.#fetch(operation)))
       if (rows.rowCount > 0) {
         emptyAnswers = 0
         this.usage.rows += rows.rowCount
@@ -139,12 +132,12 @@ export class Statement {
     return this.#connection.fetch(operation, fetchRows, limit.remainingMs + graceMs)
   }
 
-  async #timed<T>(call: () => Promise<T>): Promise<T> {
+  async #timed<T>(phase: 'executeMs' | 'waitMs' | 'fetchMs', work: () => Promise<T>): Promise<T> {
     const since = performance.now()
     try {
-      return await this.#call(call)
+      return await work()
     } finally {
-      this.usage.fetchMs += performance.now() - since
+      this.usage[phase] += performance.now() - since
     }
   }
 
