@@ -13,7 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Form } from './decode.ts'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
-import type { RawRecord, RecordConsumer, RecordSource, SourceState } from './record-source.ts'
+import type { Position, RawRecord, RecordConsumer, RecordSource, SourceState } from './record-source.ts'
 import { chooseTopics, type TopicRule } from './topics.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
@@ -88,9 +88,13 @@ class KafkaSource implements RecordSource {
           backoffMs = minBackoffMs
         } catch (error) {
           if (signal.aborted) break
-          if (isFatal(error)) throw error
+          const hint = kafkaHint(error)
+          if (isFatal(error)) {
+            this.#logger.error({ err: error, hint }, 'Kafka refuses us for good')
+            throw error
+          }
           this.#problem = 'Kafka does not answer'
-          this.#logger.warn({ err: error, hint: kafkaHint(error) }, 'Kafka does not answer; trying again')
+          this.#logger.warn({ err: error, hint }, 'Kafka does not answer; trying again')
           await delay(backoffMs, undefined, { signal }).catch(() => {})
           backoffMs = Math.min(backoffMs * 2, maxBackoffMs)
         }
@@ -342,26 +346,34 @@ class Membership {
     const latest = this.#latest
     if (!latest) return
     // Of the present generation only: positions of partitions that moved would rewind their new owner.
-    const topics = this.#consumer.safePositions ? this.#safeOffsets() : latest.uncommittedOffsets().topics
+    const safe = this.#newlySafe()
+    const topics = safe ? safe.map(offsetOf) : latest.uncommittedOffsets().topics
     if (topics.length === 0) return
+    const generation = this.#generation
     try {
       await latest.commitOffsetsIfNecessary({ topics })
     } catch (error) {
       this.#logger.debug({ err: error }, 'could not commit')
+      return
     }
+    if (generation !== this.#generation) return
+    for (const { topic, partition, offset } of safe ?? []) this.#committed.set(keyOf(topic, partition), offset)
   }
 
-  #safeOffsets() {
-    const topics: { topic: string; partitions: { partition: number; offset: string }[] }[] = []
-    for (const { topic, partition, offset } of this.#consumer.safePositions?.() ?? []) {
-      const key = keyOf(topic, partition)
-      if (!this.#assigned.get(topic)?.includes(partition) || this.#committed.get(key) === offset) continue
-      this.#committed.set(key, offset)
-      topics.push({ topic, partitions: [{ partition, offset: String(offset) }] })
-    }
-    return topics
+  /** Undefined: the consumer does not say, so what it accepted is safe. */
+  #newlySafe(): Position[] | undefined {
+    if (!this.#consumer.safePositions) return undefined
+    return [...this.#consumer.safePositions()].filter(
+      ({ topic, partition, offset }) =>
+        this.#assigned.get(topic)?.includes(partition) && this.#committed.get(keyOf(topic, partition)) !== offset,
+    )
   }
 }
+
+const offsetOf = ({ topic, partition, offset }: Position) => ({
+  topic,
+  partitions: [{ partition, offset: String(offset) }],
+})
 
 const keyOf = (topic: string, partition: number): string => `${topic}\t${partition}`
 
@@ -409,7 +421,8 @@ function logTo(logger: Logger): (entry: LogEntry) => void {
     if ((said.get(message) ?? 0) > now - logIntervalMs) return undefined
     if (said.size > 100) said.clear()
     said.set(message, now)
-    return logger.warn({ namespace, error, groupId }, `kafkajs: ${message}`)
+    const hint = kafkaHint({ message: `${message} ${error}` })
+    return logger.warn({ namespace, error, groupId, hint }, `kafkajs: ${message}`)
   }
 }
 
