@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as fc from 'fast-check'
 import { afterEach, expect, test, vi } from 'vitest'
 import { fileName, historyTables } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
 import { createDuckdbWarehouse, type DuckdbWarehouseOptions } from './warehouse-duckdb.ts'
-import type { Cell, QueryOptions, Warehouse } from './warehouse.ts'
+import { WarehouseError, type Cell, type QueryOptions, type Warehouse } from './warehouse.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
@@ -160,6 +161,29 @@ test.each([
   expect(await failure(ask(warehouse, 'SELECT uuid, ts, value, text FROM sensor_history'))).toEqual(kind('statement'))
   rmSync(join(dayFolder, 'raw-0-1000-1999.parquet'))
   expect(await ask(warehouse, 'SELECT count(*) FROM sensor_history')).toEqual([[1_000]])
+})
+
+test('flipped bytes in a file never cost more than the question, and a mended file is read at once', async () => {
+  const { warehouse, write, dayFolder } = await open()
+  await write(
+    0,
+    299,
+    Array.from({ length: 300 }, (_, index) => row(index / 7, `${index}`, index)),
+  )
+  const path = join(dayFolder, 'raw-0-0-299.parquet')
+  const good = readFileSync(path)
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { minLength: 1 }), async (flips) => {
+      const bad = Buffer.from(good)
+      for (const [at, byte] of flips) bad[at] = byte
+      writeFileSync(path, bad)
+      const answer = await failure(ask(warehouse, 'SELECT * FROM sensor_history'))
+      const outcome = answer instanceof WarehouseError ? answer.kind : answer
+      expect(['statement', 'overloaded', 'no failure']).toContain(outcome)
+      writeFileSync(path, good)
+      expect(await ask(warehouse, 'SELECT count(*) FROM sensor_history')).toEqual([[300]])
+    }),
+  )
 })
 
 test('more rows than allowed fail the question', async () => {

@@ -62,11 +62,6 @@ export class HistoryRegistrar {
     this.#work ??= this.#drain()
   }
 
-  /** Resolves when nothing is under way. */
-  async idle(): Promise<void> {
-    await this.#work
-  }
-
   async close(): Promise<void> {
     this.#closing.abort()
     clearTimeout(this.#retry)
