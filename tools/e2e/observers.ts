@@ -11,6 +11,7 @@ export class Observer {
   /** An older value that came after a newer one of the same vehicle and sensor. */
   readonly regressions: string[] = []
   gaps = 0
+  isOpen = false
   readonly #newest = new Map<string, number>()
   readonly #closeSocket: () => void
 
@@ -32,6 +33,7 @@ export class Observer {
         },
         onUpdates: ({ updates }) => observer.#apply(updates),
         onGap: () => (observer.gaps += 1),
+        onState: (state) => (observer.isOpen = state === 'open'),
       })
       return () => socket.close()
     })
@@ -47,7 +49,9 @@ export class Observer {
         socket.addEventListener('message', ({ data }) =>
           observer.#apply(plainFrameSchema.parse(JSON.parse(String(data))).updates),
         )
+        socket.addEventListener('open', () => (observer.isOpen = true))
         socket.addEventListener('close', () => {
+          observer.isOpen = false
           if (!isClosed) setTimeout(connect, 200)
         })
       }
