@@ -1,11 +1,13 @@
 import { streamLimits } from '@flasktoria/contracts/stream'
 import { logLevels } from '@flasktoria/service-kit/logger'
 import { z } from 'zod'
+import manifest from '../package.json' with { type: 'json' }
+import type { HubOptions } from './hub.ts'
 
 const count = (fallback: number, description: string, { min = 1, max = Number.MAX_SAFE_INTEGER } = {}) =>
   z.coerce.number().int().min(min).max(max).default(fallback).meta({ description })
 
-export const configSchema = z.object({
+const options = z.object({
   HOST: z.string().default('127.0.0.1').meta({ description: 'Address to listen on.' }),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8_082).meta({ description: 'Port to listen on; 0: any.' }),
   LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
@@ -43,14 +45,36 @@ export const configSchema = z.object({
     max: 900_000,
   }),
   DRAIN_MS: count(3_000, 'When the hub stops: the time over which clients are sent away and told to come back.', {
-    max: 60_000,
+    max: 10_000,
   }),
   RING_LENGTH: count(65_536, 'How many entries of the live log are found by their seq.', { max: 1 << 24 }),
   MAX_EVENTS: count(10_000, 'How many anomalies are remembered for sessions that were away.', { min: 10 }),
   MAX_STATE_KEYS: count(2_000_000, 'Most MERGE keys (kind, vehicle, sensor) in memory; the oldest are forgotten.'),
   STATE_RETENTION_MS: count(86_400_000, 'A MERGE key for which nothing arrived for this long is forgotten.'),
 })
+
+export const configSchema = options
+  .refine((config) => config.PING_INTERVAL_MS < config.IDLE_TIMEOUT_MS, {
+    path: ['IDLE_TIMEOUT_MS'],
+    message: 'must be longer than PING_INTERVAL_MS',
+  })
+  .refine((config) => config.TICK_MS <= config.MAX_TICK_MS, {
+    path: ['MAX_TICK_MS'],
+    message: 'must not be shorter than TICK_MS',
+  })
 export type Config = z.output<typeof configSchema>
 
 /** Every variable that the service reads. */
-export const optionNames = Object.keys(configSchema.shape)
+export const optionNames = Object.keys(options.shape)
+
+export const hubOptionsOf = (config: Config): HubOptions => ({
+  ringLength: config.RING_LENGTH,
+  maxEvents: config.MAX_EVENTS,
+  maxStateKeys: config.MAX_STATE_KEYS,
+  stateRetentionMs: config.STATE_RETENTION_MS,
+  session: { messagesPerSecond: config.MESSAGES_PER_SECOND, errorsBurst: 20, errorsPerMinute: 6 },
+  slowAfterMs: config.SLOW_AFTER_MS,
+  pingIntervalMs: config.PING_INTERVAL_MS,
+  idleTimeoutMs: config.IDLE_TIMEOUT_MS,
+  serverName: `flasktoria-stream-hub/${manifest.version}`,
+})

@@ -12,12 +12,13 @@ const leastAtOnce = 50
  */
 export async function drain(hub: Hub, overMs: number, random: () => number): Promise<void> {
   const sessions = [...hub.sessions]
+  const returnWithinMs = Math.min(overMs, sessions.length)
   const atOnce = Math.max(leastAtOnce, Math.ceil(sessions.length / steps))
   for (let next = 0; next < sessions.length; next += atOnce) {
     if (next > 0) await sleep(overMs / steps)
     for (const session of sessions.slice(next, next + atOnce)) {
       if (session.protocol === 'v2')
-        hub.say(session, { type: 'bye', reconnectAfterMs: Math.round(random() * Math.min(overMs, hub.sessions.size)) })
+        hub.say(session, { type: 'bye', reconnectAfterMs: Math.round(random() * returnWithinMs) })
       hub.closeWith(session, session.protocol === 'v2' ? closeCodes.draining : 1001, 'draining')
     }
   }

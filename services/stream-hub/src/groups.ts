@@ -9,13 +9,11 @@ export type Group<Member> = { readonly protocol: Protocol; readonly view: View; 
 export class Groups<Member> {
   readonly #byKey = new Map<string, Group<Member>>()
   readonly #naming = new Map<string, Set<Group<Member>>>()
+  /** Those that see something of vehicles that they don't name. */
+  readonly #wide = new Set<Group<Member>>()
 
   get size(): number {
     return this.#byKey.size
-  }
-
-  [Symbol.iterator](): MapIterator<Group<Member>> {
-    return this.#byKey.values()
   }
 
   join(member: Member, protocol: Protocol, view: View): Group<Member> {
@@ -24,6 +22,7 @@ export class Groups<Member> {
     if (!group) {
       group = { protocol, view, members: new Set() }
       this.#byKey.set(key, group)
+      if (view.base.length > 0) this.#wide.add(group)
       for (const vehicle of view.named) {
         const naming = this.#naming.get(vehicle)
         if (naming) naming.add(group)
@@ -37,6 +36,7 @@ export class Groups<Member> {
   leave(member: Member, group: Group<Member>): void {
     group.members.delete(member)
     if (group.members.size > 0) return
+    this.#wide.delete(group)
     this.#byKey.delete(`${group.protocol} ${group.view.signature}`)
     for (const vehicle of group.view.named) {
       const naming = this.#naming.get(vehicle)
@@ -45,15 +45,16 @@ export class Groups<Member> {
     }
   }
 
-  /** Per group, the places of the updates whose vehicle it names. */
-  touchedBy(kept: readonly Kept[]): Map<Group<Member>, number[]> {
-    const touched = new Map<Group<Member>, number[]>()
+  /** The groups that may see one of the updates; with the places of those whose vehicle it names, if there are any. */
+  concerned(kept: readonly Kept[]): Map<Group<Member>, number[] | undefined> {
+    const concerned = new Map<Group<Member>, number[] | undefined>()
+    for (const group of this.#wide) concerned.set(group, undefined)
     for (const [place, { entry }] of kept.entries())
       for (const group of this.#naming.get(entry.vehicle) ?? []) {
-        const places = touched.get(group)
+        const places = concerned.get(group)
         if (places) places.push(place)
-        else touched.set(group, [place])
+        else concerned.set(group, [place])
       }
-    return touched
+    return concerned
   }
 }

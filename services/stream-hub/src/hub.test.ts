@@ -234,6 +234,42 @@ describe('a blocked connection', () => {
   })
 })
 
+describe('a connection that blocks again and again while it catches up', () => {
+  test('gets everything that it missed, frame by frame, and each frame says how far it reaches', async () => {
+    const { hub, turn, log, open } = await follow()
+    const { connection, session, subscribe } = open()
+    subscribe({ id: 'a' })
+    turn()
+    connection.stall()
+    const fleet = (lat: number) => Array.from({ length: 3_000 }, (_, index) => position(`v${index}`, lat))
+    await log.append([anomaly('v', 'first'), position('v', 1)])
+    turn()
+    await log.append([...fleet(1), anomaly('v', 'second'), ...fleet(2)])
+    turn()
+    // Its frames so far, and the changes between them: the picture at every cursor.
+    for (let round = 0; round < 20; round++) {
+      connection.resume()
+      connection.stall()
+      hub.hearDrain(session)
+      turn()
+    }
+    expect(session.standing.at).toBe('live')
+    const frames = connection.messages.filter((message) => message.type === 'updates')
+    expect(frames.length).toBeGreaterThan(3)
+    expect(updatesOf(connection).flatMap((update) => ('desc' in update ? [update.desc] : []))).toEqual([
+      'first',
+      'second',
+    ])
+    expect(updatesOf(connection)).toHaveLength(3_003)
+
+    const resumed = open()
+    resumed.subscribe({ id: 'a', cursor: frames[2]!.cursor })
+    turn()
+    const rest = frames.slice(3).flatMap(({ updates }) => updates)
+    expect(updatesOf(resumed.connection)).toEqual(rest)
+  })
+})
+
 describe('mutes', () => {
   test('hold back everything until they are known', async () => {
     const { hub, turn, log, plain } = await follow()

@@ -32,6 +32,9 @@ type Deps = {
   wake: () => void
 }
 
+type Sent = { frames: number; bytes: number; updates: number; conflated: number }
+const nothing: Sent = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
+
 /**
  * Sessions × live log → frames. Sessions with equal views form a group; each flush sends every group what came since the
  * last one, in one frame made once. What a session can't take, it is brought forward to later, from its cursor.
@@ -105,8 +108,10 @@ export class Hub implements LogListener {
   get isLoaded(): boolean {
     return this.#window.epoch !== ''
   }
-  get isConnected(): boolean {
-    return this.#isConnected
+  /** Why the hub can't be sent traffic; undefined when it can. */
+  get logTrouble(): string | undefined {
+    if (!this.isLoaded) return 'the live log was not read yet'
+    return this.#isConnected ? undefined : 'the live log is away'
   }
   get hasPending(): boolean {
     return this.#flushedTo < this.#window.head
@@ -213,9 +218,13 @@ export class Hub implements LogListener {
     const kept = [...this.#window.changes(from, to)]
     if (kept.length > 0 && this.#groups.size > 0) {
       const frames = new FlushFrames(this.#arena, kept, to, (seq) => this.#format(seq))
-      const touched = this.#groups.touchedBy(kept)
-      for (const group of this.#groups)
-        frames.give(group.protocol, group.view, touched.get(group), (some) => this.#sendToGroup(group, some, from))
+      const sent = { plain: { ...nothing }, v2: { ...nothing } }
+      for (const [group, places] of this.#groups.concerned(kept))
+        frames.give(group.protocol, group.view, places, (some) =>
+          this.#sendToGroup(group, some, from, sent[group.protocol]),
+        )
+      this.#countSent('plain', sent.plain)
+      this.#countSent('v2', sent.v2)
     }
     const nowMs = this.#now()
     this.#metrics.flushSeconds.observe((nowMs - startedAtMs) / 1000)
@@ -278,8 +287,7 @@ export class Hub implements LogListener {
 
   /* ── standings ─────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-  #sendToGroup(group: Group<Session>, frames: readonly Frame[], fromSeq: number): void {
-    const sent = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
+  #sendToGroup(group: Group<Session>, frames: readonly Frame[], fromSeq: number, sent: Sent): void {
     for (const session of group.members) {
       let reachedSeq = fromSeq
       for (const frame of frames) {
@@ -297,10 +305,13 @@ export class Hub implements LogListener {
         break
       }
     }
-    this.#metrics.frames.inc({ protocol: group.protocol }, sent.frames)
-    this.#metrics.bytes.inc({ protocol: group.protocol }, sent.bytes)
-    this.#metrics.updates.inc({ how: 'flushed' }, sent.updates)
-    this.#metrics.conflated.inc(sent.conflated)
+  }
+
+  #countSent(protocol: Protocol, { frames, bytes, updates, conflated }: Sent): void {
+    this.#metrics.frames.inc({ protocol }, frames)
+    this.#metrics.bytes.inc({ protocol }, bytes)
+    this.#metrics.updates.inc({ how: 'flushed' }, updates)
+    this.#metrics.conflated.inc(conflated)
   }
 
   #standBehind(session: Session, cursor = this.#flushedTo): Behind {

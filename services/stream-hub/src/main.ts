@@ -9,15 +9,14 @@ import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { setTimeout as sleep } from 'node:timers/promises'
-import manifest from '../package.json' with { type: 'json' }
 import { ClientMutes } from './client-mutes.ts'
-import { configSchema, optionNames, type Config } from './config.ts'
+import { configSchema, hubOptionsOf, optionNames, type Config } from './config.ts'
 import { Conversation } from './conversation.ts'
 import { drain } from './drain.ts'
 import { FlushLoop } from './flush-loop.ts'
 import { followLog } from './follow-log.ts'
 import { createHubMetrics, registerHubFigures } from './hub-metrics.ts'
-import { Hub, type HubOptions } from './hub.ts'
+import { Hub } from './hub.ts'
 import { createOperations } from './operations.ts'
 import { Reception } from './reception.ts'
 import { listenWithUws } from './socket-uws.ts'
@@ -40,7 +39,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const reader = overrides.reader ?? own(createRedisLog({ url: redisUrl(config), onError }))
   const mutes = overrides.mutes ?? own(createRedisMutes({ url: redisUrl(config), onError }))
 
-  const hub: Hub = new Hub({ options: hubOptions(config), metrics: hubMetrics, now, wake: () => loop.wake() })
+  const hub: Hub = new Hub({ options: hubOptionsOf(config), metrics: hubMetrics, now, wake: () => loop.wake() })
   const loop = new FlushLoop(hub, { minMs: config.TICK_MS, maxMs: config.MAX_TICK_MS }, now)
   parts.defer(() => loop.stop())
   registerHubFigures(metrics, () => hub.figures())
@@ -58,13 +57,10 @@ export async function start(config: Config, overrides: Overrides = {}) {
     allowedOrigins: config.ALLOWED_ORIGINS,
     onRefusal: (reason) => hubMetrics.refusals.inc({ reason }),
   })
-  const checks = [
-    {
-      name: 'log',
-      failing: () =>
-        hub.isLoaded ? (hub.isConnected ? undefined : 'the live log is away') : 'the live log was not read yet',
-    },
-  ]
+  void clientMutes.start()
+  const following = followLog(reader, hub, logger)
+  own(following)
+
   const server = await listenWithUws({
     host: config.HOST,
     port: config.PORT,
@@ -74,7 +70,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
     // The hub closes first, and says why.
     idleTimeoutMs: config.IDLE_TIMEOUT_MS + 8_000,
     admit: (handshake) => reception.admit(handshake),
-    answer: createOperations(checks, metrics),
+    answer: createOperations([{ name: 'log', failing: () => hub.logTrouble }], metrics),
   })
   parts.defer(async () => {
     reception.close()
@@ -84,10 +80,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
     await sleep(lastWordsMs)
     server.close()
   })
-  void clientMutes.start()
-  const following = followLog(reader, hub, logger)
-  own(following)
-  await Promise.race([following.isFollowing, sleep(firstSnapshotMs)])
+  await Promise.race([following.isFollowing, sleep(firstSnapshotMs, undefined, { ref: false })])
 
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `ws://${host}:${server.port}`
@@ -104,18 +97,6 @@ function redisUrl({ REDIS_URL }: Config): string {
     throw new ConfigError('REDIS_URL names no Redis: the hub needs one for the live log and the mutes')
   return REDIS_URL
 }
-
-const hubOptions = (config: Config): HubOptions => ({
-  ringLength: config.RING_LENGTH,
-  maxEvents: config.MAX_EVENTS,
-  maxStateKeys: config.MAX_STATE_KEYS,
-  stateRetentionMs: config.STATE_RETENTION_MS,
-  session: { messagesPerSecond: config.MESSAGES_PER_SECOND, errorsBurst: 20, errorsPerMinute: 6 },
-  slowAfterMs: config.SLOW_AFTER_MS,
-  pingIntervalMs: config.PING_INTERVAL_MS,
-  idleTimeoutMs: config.IDLE_TIMEOUT_MS,
-  serverName: `flasktoria-stream-hub/${manifest.version}`,
-})
 
 if (import.meta.main)
   await runUntilSignal(async () => {

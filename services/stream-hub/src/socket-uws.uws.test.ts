@@ -62,22 +62,20 @@ test('large frames that are sent from drain arrive, however often the client sta
   let sent = 0
   const { open } = await serve((connection) => {
     const send = () => {
-      while (sent < rounds && connection.bufferedBytes === 0) {
-        connection.send(frame)
-        sent++
-      }
+      for (; sent < rounds && connection.bufferedBytes === 0; sent++) connection.send(frame)
     }
     return { onMessage: send, onDrain: send }
   })
   const client = await open()
   client.send('go')
-  while (sent < rounds) {
+  await eventually(async () => {
     client.stall()
     await sleep(20)
     client.goOn()
     await sleep(20)
-  }
-  await eventually(() => client.texts.length === rounds)
+    return client.texts.length === rounds
+  })
+  expect(sent).toBe(rounds)
 })
 
 test('a connection says what became of a frame, and refuses it beyond its buffer', async () => {
@@ -160,7 +158,7 @@ test.each(['\r\n\r\n', 'GET / HTTP/9\r\n\r\n', '\u0016\u0003\u0001', 'GET / HTTP
     socket.write(bytes)
     await sleep(50)
     socket.destroy()
-    await open()
+    expect((await open()).closeCode).toBeUndefined()
   },
 )
 

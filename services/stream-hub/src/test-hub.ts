@@ -104,6 +104,10 @@ export const position = (vehicle: string, lat: number, eventTs = Date.now()): Dr
   json: JSON.stringify({ update_type: 'position', vehicle_id: vehicle, lat, long: 11, timestamp: eventTs }),
 })
 
+/** A position of each of many vehicles; of 5,000 it is 600 KB of updates. */
+export const fleet = (size: number, lat: number): Draft[] =>
+  Array.from({ length: size }, (_, index) => position(`truck-${index}`, lat, 1_764_000_000_000))
+
 export const sensordata = (vehicle: string, sensor: string, value: number, eventTs = Date.now()): Draft => ({
   kind: 'sensordata',
   vehicle,
