@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
-import { findTool } from './servers/packages.ts'
+import { findChromium } from './servers/chromium.ts'
 
 async function startLocal(): Promise<string> {
   const cwd = mkdtempSync(join(tmpdir(), 'flasktoria-browser-'))
@@ -28,10 +28,7 @@ async function startLocal(): Promise<string> {
 }
 
 async function openBrowser() {
-  const browser = await chromium.launch({
-    executablePath: await findTool('chromium'),
-    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'],
-  })
+  const browser = await chromium.launch(await findChromium())
   onTestFinished(() => browser.close())
   const page = await browser.newPage()
   const outside: string[] = []

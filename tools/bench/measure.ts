@@ -16,14 +16,14 @@ export function cpuSeconds(pid: number): number {
 export const rssMb = (pid: number): number =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
 
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length / 2
   return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
 /** The middle values of several runs, field by field. */
-export const medians = <Key extends string>(runs: readonly Record<Key, number>[]): Record<Key, number> =>
+const medians = <Key extends string>(runs: readonly Record<Key, number>[]): Record<Key, number> =>
   Object.fromEntries(
     (Object.keys(runs[0] ?? {}) as Key[]).map((key) => [key, median(runs.map((run) => run[key]))]),
   ) as Record<Key, number>
