@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { formatCursor, parseCursor } from './cursor.ts'
 import {
   mergeKey,
   type Draft,
@@ -230,6 +231,20 @@ export function logConformance(open: () => Promise<LogPair>): void {
 
     test('nothing is appended by an empty batch', async () => {
       expect(await log.first.append([])).toEqual({ entries: 0, late: 0, duplicates: 0 })
+    })
+
+    test('every place in the log is a cursor that text can carry', async () => {
+      await log.first.append([reading(1), reading(2)])
+      const { epoch, head: seq } = (await follow()).snapshots[0]!
+      expect(parseCursor(formatCursor({ epoch, seq }))).toEqual({ epoch, seq: 2 })
+    })
+
+    test('readers end with the log that they read', async () => {
+      const picture = await follow()
+      await log.second.close()
+      await log.first.append([reading(1)])
+      const other = await follow(log.first)
+      expect([picture.head, other.head]).toEqual([0, 1])
     })
 
     test('a reader that was closed hears nothing more', async () => {

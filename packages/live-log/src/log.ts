@@ -78,7 +78,10 @@ export interface LogFollower {
 }
 
 export interface LogReader {
-  /** Resolves once the first snapshot was delivered; keeps following, healing holes by itself, until closed. */
+  /**
+   * Resolves once the first snapshot was delivered, however long that takes; keeps following, healing holes by itself, until
+   * closed. Rejects with `LogUnavailable` when the log is closed before.
+   */
   follow(listener: LogListener): Promise<LogFollower>
   ping(): Promise<void>
   close(): Promise<void>

@@ -28,6 +28,8 @@ export function connectRedis(
   }
   const redis = new Redis(url, options)
   redis.on('error', onError)
+  // While Redis is away, as many calls wait for it as there are callers.
+  redis.setMaxListeners(0)
   return redis
 }
 
