@@ -7,13 +7,14 @@ import type { StackStatus } from '../stack/status.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
-/** A stack with servers of its own in a folder of its own, driven as a person would: by its commands. */
+/** A stack in a folder of its own, driven as a person would: by its commands. */
 export async function stackUnderTest(settings: Record<string, string> = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-stack-'))
   const port = String(await freePort())
-  const env: NodeJS.ProcessEnv = { ...process.env, ...settings }
-  // Those of the other tests: this stack brings its own, to kill them.
+  const env: NodeJS.ProcessEnv = { ...process.env }
+  // Those of the other tests: a stack brings its own, unless the settings say otherwise.
   for (const name of ['REDIS_URL', 'KAFKA_BROKERS', 'HS2_URL']) delete env[name]
+  Object.assign(env, settings)
   const command = (...words: string[]) =>
     run([process.execPath, 'tools/stack.ts', ...words, '--dir', dir], { cwd: root, env })
 
