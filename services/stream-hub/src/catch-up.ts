@@ -1,9 +1,9 @@
 import type { ServerMessage } from '@flasktoria/contracts/stream'
-import { formatCursor } from '@flasktoria/live-log/cursor'
 import type { Arena } from './arena.ts'
 import { FrameWriter, snapshotHead, snapshotTail, updatesHead, updatesTail } from './frames.ts'
 import type { HubMetrics } from './hub-metrics.ts'
 import type { LogWindow } from './log-window.ts'
+import { formatResumeCursor } from './resume-cursor.ts'
 import type { Behind, Session, Walk } from './session.ts'
 import { seesAnomalies } from './view.ts'
 
@@ -43,6 +43,7 @@ export class CatchUp {
   /** False: nothing more to do now, because the session has everything up to `toSeq`, or because it is blocked. */
   advance(session: Session, behind: Behind, toSeq: number, nowMs: number): boolean {
     this.#tellGap(session, behind)
+    session.walkPartial(behind, this.#window)
     let framesLeft = framesAtOnce
     while (framesLeft > 0 && !behind.isBlocked && session.standing === behind) {
       const walk = behind.walks[0]
@@ -56,7 +57,8 @@ export class CatchUp {
   }
 
   /** Before the frames that jump over what is missing. */
-  #tellGap(session: Session, { cursor }: Behind): void {
+  #tellGap(session: Session, behind: Behind): void {
+    const { cursor } = behind
     if (!session.owesGap && Math.max(cursor, session.toldGapTo) >= this.#window.eventsFloor) return
     const lastTs = session.owesGap ? undefined : this.#window.eventTsBefore(cursor)
     const since = lastTs === undefined ? null : lastTs - eventDisorderMs
@@ -66,7 +68,7 @@ export class CatchUp {
     this.#metrics.gaps.inc({ protocol: session.protocol })
     if (session.protocol === 'plain') return
     const readFrom = since === null ? anomaliesPath : `${anomaliesPath}?start_ts=${since}`
-    this.#say(session, { type: 'gap', cursor: this.#format(cursor), since, readFrom })
+    this.#say(session, { type: 'gap', cursor: this.#format(session, behind), since, readFrom })
   }
 
   /** One frame of a walk. */
@@ -86,7 +88,7 @@ export class CatchUp {
     }
     if (!isFull) behind.walks.shift()
     const { updates } = this.#writer
-    const cursor = this.#format(behind.cursor)
+    const cursor = this.#format(session, behind)
     if (snapshot) {
       const tail = snapshotTail({ ...snapshot, cursor, more: isFull })
       this.#send(session, behind, this.#writer.end(tail), updates, 'snapshot', nowMs)
@@ -100,7 +102,7 @@ export class CatchUp {
     const send = (reachedSeq: number) => {
       const { updates } = this.#writer
       behind.cursor = reachedSeq
-      const bytes = this.#writer.end(updatesTail(this.#format(reachedSeq)))
+      const bytes = this.#writer.end(updatesTail(this.#format(session, behind)))
       this.#send(session, behind, bytes, updates, 'caught_up', nowMs)
     }
     let frames = 0
@@ -140,7 +142,8 @@ export class CatchUp {
     this.#metrics.updates.inc({ how }, updates)
   }
 
-  #format(seq: number): string {
-    return formatCursor({ epoch: this.#window.epoch, seq })
+  #format(session: Session, behind: Behind): string {
+    const { epoch } = this.#window
+    return formatResumeCursor({ epoch, seq: behind.cursor, isPartial: session.lacksState(behind) })
   }
 }

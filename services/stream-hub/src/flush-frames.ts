@@ -21,13 +21,18 @@ export class FlushFrames {
   readonly #arena: Arena
   readonly #kept: readonly Kept[]
   readonly #toSeq: number
-  readonly #cursorAt: (seq: number) => string
+  readonly #cursorAt: (seq: number, isPartial: boolean) => string
   /** Where each update begins in the arena. Behind each stands a comma. */
   readonly #offsets: number[]
   readonly #baseSelections = new Map<string, number[]>()
   readonly #baseFrames = new Map<string, Frame[]>()
 
-  constructor(arena: Arena, kept: readonly Kept[], toSeq: number, cursorAt: (seq: number) => string) {
+  constructor(
+    arena: Arena,
+    kept: readonly Kept[],
+    toSeq: number,
+    cursorAt: (seq: number, isPartial: boolean) => string,
+  ) {
     this.#arena = arena
     this.#kept = kept
     this.#toSeq = toSeq
@@ -45,16 +50,17 @@ export class FlushFrames {
   /** Gives the frames to `send`; they are gone afterwards. */
   give(protocol: Protocol, view: View, touched: readonly number[] | undefined, send: (frames: Frame[]) => void): void {
     const base = this.#baseSelection(view)
+    const isPartial = view.mutes !== undefined
     if (touched) {
       const mark = this.#arena.length
-      const frames = this.#cut(protocol, select(view, this.#kept, base, touched))
+      const frames = this.#cut(protocol, select(view, this.#kept, base, touched), isPartial)
       if (frames.length > 0) send(frames)
       this.#arena.rewind(mark)
       return
     }
-    const key = `${protocol} ${view.baseSignature}`
+    const key = `${protocol} ${isPartial} ${view.baseSignature}`
     let frames = this.#baseFrames.get(key)
-    if (!frames) this.#baseFrames.set(key, (frames = this.#cut(protocol, base)))
+    if (!frames) this.#baseFrames.set(key, (frames = this.#cut(protocol, base, isPartial)))
     if (frames.length > 0) send(frames)
   }
 
@@ -68,7 +74,7 @@ export class FlushFrames {
     return selection
   }
 
-  #cut(protocol: Protocol, selection: readonly number[]): Frame[] {
+  #cut(protocol: Protocol, selection: readonly number[], isPartial: boolean): Frame[] {
     const frames: Frame[] = []
     for (let next = 0; next < selection.length;) {
       const first = next
@@ -85,7 +91,7 @@ export class FlushFrames {
       const start = this.#arena.length
       this.#arena.write(updatesHead[protocol])
       this.#copyRuns(selection, first, next)
-      this.#arena.write(updatesTail(this.#cursorAt(toSeq), protocol === 'v2' ? conflated : 0))
+      this.#arena.write(updatesTail(this.#cursorAt(toSeq, isPartial), protocol === 'v2' ? conflated : 0))
       frames.push({ bytes: this.#arena.view(start, this.#arena.length), toSeq, updates: next - first, conflated })
     }
     return frames

@@ -154,6 +154,6 @@ test('whatever happens, every client ends with the picture of the log', async ()
       await world.settle()
       await world.check()
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
   )
-}, 60_000)
+}, 120_000)

@@ -303,6 +303,24 @@ describe('mutes', () => {
     expect(seen.get('w')).toMatchObject({ lat: 1 })
   })
 
+  test('taken back while their client is away: what they hid comes when it resumes', async () => {
+    const { hub, turn, log, open } = await follow()
+    const before = open(new TestConnection(), 'client-id')
+    hub.setMutes(before.session, rules({ vehicle: 'v' }))
+    before.subscribe({ id: 'a' })
+    turn()
+    await log.append([position('v', 1), position('w', 1)])
+    turn()
+    const last = before.connection.messages.findLast((message) => message.type === 'updates')!
+    expect(last.updates).toMatchObject([{ vehicle_id: 'w' }])
+    hub.hearClose(before.session, 1006)
+    const after = open(new TestConnection(), 'client-id')
+    after.subscribe({ id: 'a', cursor: last.cursor })
+    hub.setMutes(after.session, rules())
+    turn()
+    expect(updatesOf(after.connection)).toMatchObject([{ vehicle_id: 'v' }, { vehicle_id: 'w' }])
+  })
+
   test('keep clients with equal ones in one group', async () => {
     const { hub, turn, plain } = await follow()
     for (let index = 0; index < 3; index++) hub.setMutes(plain(new TestConnection(), 'client-id').session, rules({}))

@@ -1,6 +1,5 @@
 import { closeCodes, type CloseReason } from '@flasktoria/contracts/close-codes'
 import type { ServerMessage, Subscribe } from '@flasktoria/contracts/stream'
-import { formatCursor } from '@flasktoria/live-log/cursor'
 import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Arena } from './arena.ts'
@@ -10,6 +9,7 @@ import type { Protocol } from './frames.ts'
 import { Groups, type Group } from './groups.ts'
 import { closeLabel, type HubFigures, type HubMetrics } from './hub-metrics.ts'
 import { LogWindow, type WindowBounds } from './log-window.ts'
+import { formatResumeCursor } from './resume-cursor.ts'
 import { Session, standBehind, type Behind, type SessionLimits } from './session.ts'
 import type { Connection } from './transport.ts'
 
@@ -131,7 +131,7 @@ export class Hub implements LogListener {
       this.say(session, {
         type: 'hello',
         epoch: this.#window.epoch,
-        cursor: this.#format(head),
+        cursor: formatResumeCursor({ epoch: this.#window.epoch, seq: head, isPartial: false }),
         heartbeatMs: this.#options.pingIntervalMs,
         server: this.#options.serverName,
       })
@@ -217,7 +217,9 @@ export class Hub implements LogListener {
     this.#flushedTo = to
     const kept = [...this.#window.changes(from, to)]
     if (kept.length > 0 && this.#groups.size > 0) {
-      const frames = new FlushFrames(this.#arena, kept, to, (seq) => this.#format(seq))
+      const frames = new FlushFrames(this.#arena, kept, to, (seq, isPartial) =>
+        formatResumeCursor({ epoch: this.#window.epoch, seq, isPartial }),
+      )
       const sent = { plain: { ...nothing }, v2: { ...nothing } }
       for (const [group, places] of this.#groups.concerned(kept))
         frames.give(group.protocol, group.view, places, (some) =>
@@ -338,9 +340,5 @@ export class Hub implements LogListener {
     if (session.standing.at !== 'live') return
     this.#groups.leave(session, session.standing.group)
     session.standing.group = this.#groups.join(session, session.protocol, session.view)
-  }
-
-  #format(seq: number): string {
-    return formatCursor({ epoch: this.#window.epoch, seq })
   }
 }

@@ -52,7 +52,7 @@ describe('changes', () => {
         window.append(entries.slice(head), 0, head)
         const current = currentOf(entries)
         expect(seqs(window.changes(after, window.head))).toEqual(current.filter((seq) => seq > after))
-        expect(seqs(window.state())).toEqual(current.filter((seq) => entries[seq - 1]!.kind === 'position'))
+        expect(seqs(window.state(window.head))).toEqual(current.filter((seq) => entries[seq - 1]!.kind === 'position'))
       }),
     )
   })
@@ -74,7 +74,7 @@ describe('the state', () => {
     window.load(snapshot([], [], 0), 0)
     window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 0, 0)
     for (const vehicles of [undefined, new Set(['a', 'b', 'c'])]) {
-      const walk = window.state(vehicles)
+      const walk = window.state(window.head, vehicles)
       const { head } = window
       const first = walk.next().value!.entry.vehicle
       window.append([entry(head + 1, { vehicle: 'b' }), entry(head + 2, { vehicle: first })], 0, 0)
@@ -87,8 +87,8 @@ describe('the state', () => {
     window.load(snapshot([], [], 0), 0)
     window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 500, 0)
     expect(window.sweep(600)).toBe(1)
-    expect(seqs(window.state())).toEqual([2, 3])
-    expect(seqs(window.state(new Set(['a', 'b'])))).toEqual([2])
+    expect(seqs(window.state(window.head))).toEqual([2, 3])
+    expect(seqs(window.state(window.head, new Set(['a', 'b'])))).toEqual([2])
     window.append([entry(4, { vehicle: 'b' })], 1_400, 0)
     expect(window.sweep(1_600)).toBe(1)
     expect(seqs(window.changes(0, 4))).toEqual([4])

@@ -105,14 +105,12 @@ export class LogWindow {
   }
 
   /**
-   * The state as of now, of some vehicles or of all, by seq. May be held while entries are appended: what is replaced
-   * meanwhile is left out, and what replaces it is not part of it.
+   * The part of the state that has not changed after a seq, of some vehicles or of all, by seq. May be held while entries are
+   * appended: what is replaced meanwhile is left out, and what replaces it is not part of it.
    */
-  *state(vehicles?: ReadonlySet<string>): Generator<Kept> {
-    const asOf = this.#head
-    const candidates = vehicles ? this.#stateOf(vehicles) : this.#state.values()
-    for (const kept of candidates) {
-      if (kept.seq > asOf) return
+  *state(toSeq: number, vehicles?: ReadonlySet<string>): Generator<Kept> {
+    for (const kept of vehicles ? this.#stateOf(vehicles) : this.#state.values()) {
+      if (kept.seq > toSeq) return
       if (kept.isCurrent) yield kept
     }
   }

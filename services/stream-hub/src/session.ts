@@ -1,11 +1,11 @@
 import type { Subscribe } from '@flasktoria/contracts/stream'
 import { updateClass } from '@flasktoria/contracts/updates'
-import { parseCursor } from '@flasktoria/live-log/cursor'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Allowance } from './allowance.ts'
 import type { Protocol, SnapshotPart } from './frames.ts'
 import type { Group } from './groups.ts'
 import type { Kept, LogWindow } from './log-window.ts'
+import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
 import { createFilter, everything, sees, type Filter } from './subscription.ts'
 import type { Connection } from './transport.ts'
 import { createView, isMuted, seesAnomalies, viewSees, type View } from './view.ts'
@@ -35,7 +35,7 @@ export type Behind = {
   walks: Walk[]
 }
 
-/** A part of the state that the client has to be sent, whenever it changed last. */
+/** A part of the state up to the session's cursor that the client has to be sent, whenever it changed last. */
 export type Walk = {
   entries: Iterator<Kept>
   /** The one that the last frame had no room for. */
@@ -51,6 +51,8 @@ export type Subscription = {
   /** The client has everything after `fromSeq` up to `servedTo`: it was sent, or its cursor says so. */
   fromSeq: number
   servedTo: number
+  /** Something was hidden from the client when it left: it needs the whole state, as soon as this hub has got so far. */
+  isPartial: boolean
   /** Resumes at a seq that this hub has not seen yet; another hub has. */
   isAheadUntilMs?: number
 }
@@ -123,13 +125,14 @@ export class Session {
   }
 
   subscribe({ id, cursor: resumeAt, ...wishes }: Subscribe, behind: Behind, window: LogWindow, nowMs: number): void {
-    behind.cursor = Math.min(behind.cursor, window.head)
+    // The first one begins now; the next ones where the session stands.
+    if (this.subscriptions.size === 0 || behind.cursor > window.head) behind.cursor = window.head
     const { cursor } = behind
-    const subscription = { id, filter: createFilter(wishes), fromSeq: cursor, servedTo: cursor }
+    const subscription = { id, filter: createFilter(wishes), fromSeq: cursor, servedTo: cursor, isPartial: false }
     this.subscriptions.set(id, subscription)
     this.view = this.#createView()
-    const resume = resumeAt === undefined ? undefined : parseCursor(resumeAt)
-    if (resume?.epoch === window.epoch) this.#resume(subscription, behind, resume.seq, window, nowMs)
+    const resume = resumeAt === undefined ? undefined : parseResumeCursor(resumeAt)
+    if (resume?.epoch === window.epoch) this.#resume(subscription, behind, resume, window, nowMs)
     else if (resumeAt === undefined) this.#walkSnapshot(subscription, behind, 'subscribed', window)
     else this.#walkSnapshot(subscription, behind, resume ? 'epoch' : 'cursor_unknown', window)
   }
@@ -157,9 +160,28 @@ export class Session {
     if (waiting >= 0) behind.walks.splice(waiting, 1)
     const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
     behind.walks.push({
-      entries: window.state(waiting >= 0 ? undefined : muted),
+      entries: window.state(behind.cursor, waiting >= 0 ? undefined : muted),
       sees: ({ entry }) => viewSees(this.view, entry) && (waiting >= 0 || isMuted(before.mutes, entry)),
     })
+  }
+
+  /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
+  walkPartial(behind: Behind, window: LogWindow): void {
+    for (const subscription of this.subscriptions.values()) {
+      const { filter, servedTo, isPartial } = subscription
+      if (!isPartial || servedTo > window.head) continue
+      subscription.isPartial = false
+      behind.walks.push({
+        entries: window.state(Math.max(behind.cursor, servedTo), filter.vehicles),
+        sees: ({ entry }) => sees(filter, entry) && viewSees(this.view, entry),
+      })
+    }
+  }
+
+  /** The client may lack something that has not changed for long. */
+  lacksState({ walks }: Behind): boolean {
+    if (this.view.mutes || walks.length > 0) return true
+    return [...this.subscriptions.values()].some(({ isPartial }) => isPartial)
   }
 
   /** The log began anew: nothing that was sent counts any more. */
@@ -179,7 +201,14 @@ export class Session {
     }
   }
 
-  #resume(subscription: Subscription, behind: Behind, seq: number, window: LogWindow, nowMs: number): void {
+  #resume(
+    subscription: Subscription,
+    behind: Behind,
+    { seq, isPartial }: ResumeCursor,
+    window: LogWindow,
+    nowMs: number,
+  ): void {
+    subscription.isPartial = isPartial
     subscription.fromSeq = 0
     subscription.servedTo = seq
     if (seq > window.head) {
@@ -197,10 +226,11 @@ export class Session {
     const { id, filter } = subscription
     behind.cursor = Math.min(behind.cursor, window.head)
     subscription.fromSeq = subscription.servedTo = behind.cursor
+    subscription.isPartial = false
     delete subscription.isAheadUntilMs
     if (reason !== 'subscribed' && seesAnomalies([filter])) this.owesGap = true
     behind.walks.push({
-      entries: window.state(filter.vehicles),
+      entries: window.state(behind.cursor, filter.vehicles),
       sees: ({ entry }) => sees(filter, entry) && !isMuted(this.#mutes, entry),
       snapshot: { id, part: 0, reason },
     })

@@ -1,0 +1,27 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { formatResumeCursor, parseResumeCursor } from './resume-cursor.ts'
+
+test('a cursor comes back as it was given', () => {
+  const cursor = fc.record({
+    epoch: fc.stringMatching(/^[0-9a-z]{1,32}$/),
+    seq: fc.nat(Number.MAX_SAFE_INTEGER),
+    isPartial: fc.boolean(),
+  })
+  fc.assert(
+    fc.property(cursor, (one) => {
+      expect(parseResumeCursor(formatResumeCursor(one))).toEqual(one)
+    }),
+  )
+})
+
+test('any other text is no cursor, and no harm', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      const cursor = parseResumeCursor(text)
+      expect(cursor === undefined || formatResumeCursor(cursor).length <= text.length).toBe(true)
+    }),
+  )
+  for (const text of ['', '.', '~', 'e.~', 'e~', 'e.1~~', 'E.1', 'e.-1', 'e.1.1'])
+    expect(parseResumeCursor(text), text).toBeUndefined()
+})
