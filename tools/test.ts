@@ -9,8 +9,12 @@ import { needsOf } from './testing/needs.ts'
 import { startTestServers, stopTestServers } from './testing/servers.ts'
 import { closingLine, hasFailed, type Skip, type Tally } from './testing/tally.ts'
 
-const skipReason = (note: string | undefined) =>
-  note ?? (process.env['RECORDINGS_DIR'] ? 'the test says no more' : 'RECORDINGS_DIR names no recordings')
+/** A test says itself why it did not run, unless it never came to that. */
+function skipReason(module: TestModule, note: string | undefined): string {
+  if (note !== undefined) return note
+  if (module.state() === 'failed') return 'the set-up of its file failed'
+  return process.env['RECORDINGS_DIR'] ? 'it does not say why' : 'RECORDINGS_DIR names no recordings'
+}
 
 /** The file could not be loaded, or a hook of it failed, and no test of it says so. */
 const hasFailedAlone = (module: TestModule) =>
@@ -25,7 +29,10 @@ function count({ testModules, unhandledErrors }: TestRunResult): Tally {
       const result = test.result()
       if (result.state === 'passed') passed += 1
       else if (result.state === 'skipped')
-        skipped.push({ title: `${relative('.', module.moduleId)}: ${test.fullName}`, reason: skipReason(result.note) })
+        skipped.push({
+          title: `${relative('.', module.moduleId)}: ${test.fullName}`,
+          reason: skipReason(module, result.note),
+        })
       else failed += 1
     }
   return { passed, failed, skipped }
