@@ -5,35 +5,13 @@ import {
   sensorCatalogueSchema,
 } from '@flasktoria/contracts/catalogue'
 import { logLevels } from '@flasktoria/service-kit/logger'
+import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { historyOptions } from './history-config.ts'
 import type { KafkaAccess } from './source-kafka.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
 import { zonedTime } from './zoned-time.ts'
-
-/** Takes what `parse` makes of a text; its error is the mistake. */
-const parsed =
-  <T>(parse: (text: string) => T) =>
-  (text: string, context: z.RefinementCtx): T => {
-    try {
-      return parse(text)
-    } catch (error) {
-      const reason =
-        error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error
-      context.addIssue({ code: 'custom', message: String(reason) })
-      return z.NEVER
-    }
-  }
-
-/** The content of a JSON file that a schema checks; what it holds without one. */
-const jsonFile = <Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>, description: string) =>
-  z
-    .string()
-    .transform(parsed((path): z.output<Schema> => schema.parse(JSON.parse(readFileSync(path, 'utf8')))))
-    .default(fallback as never)
-    .meta({ description })
 
 const topics = (fallback: string, description: string) =>
   z

@@ -29,16 +29,18 @@ const merged = (inside: readonly HistoryFile[]): HistoryFile => ({
 const merge = (files: readonly HistoryFile[], inside: readonly HistoryFile[]): HistoryFile[] =>
   [...files.filter((file) => !inside.includes(file)), merged(inside)].toSorted((a, b) => a.first - b.first)
 
+const endOf = (files: readonly HistoryFile[]) => files.at(-1)?.last ?? -1
 const spans = fc.array(fc.nat({ max: 30_000 }), { maxLength: 80 }).map((sizes) => sizes.map((size) => size + 1))
 
 test('a merge takes neighbours only, and merging comes to an end', () => {
   fc.assert(
-    fc.property(spans, fc.boolean(), (sizes, isOver) => {
+    fc.property(spans, fc.nat(2_000_000), fc.constantFrom(2, 4), (sizes, beyond, least) => {
       let files = neighbours(sizes)
-      for (let plan = planMerge(files, isOver); plan !== undefined; plan = planMerge(files, isOver)) {
+      const end = endOf(files) + beyond
+      for (let plan = planMerge(files, end, least); plan !== undefined; plan = planMerge(files, end, least)) {
         const start = files.indexOf(plan[0]!)
         expect(plan).toEqual(files.slice(start, start + plan.length))
-        expect(plan.length).toBeGreaterThanOrEqual(isOver ? 2 : 4)
+        expect(plan.length).toBeGreaterThanOrEqual(least)
         files = merge(files, plan)
       }
     }),
@@ -46,19 +48,20 @@ test('a merge takes neighbours only, and merging comes to an end', () => {
 })
 
 test('merges of two instances that see different moments never overlap by half', () => {
-  const everyMerge = (sizes: readonly number[], isOver: boolean) => {
+  const everyMerge = (sizes: readonly number[], least: number) => {
     const made: HistoryFile[] = []
     let files = neighbours(sizes)
-    for (let plan = planMerge(files, isOver); plan !== undefined; plan = planMerge(files, isOver)) {
+    const end = endOf(files)
+    for (let plan = planMerge(files, end, least); plan !== undefined; plan = planMerge(files, end, least)) {
       made.push(merged(plan))
       files = merge(files, plan)
     }
     return made
   }
   fc.assert(
-    fc.property(spans, fc.nat(80), fc.boolean(), (sizes, seen, isOver) => {
-      for (const ours of everyMerge(sizes, false))
-        for (const theirs of everyMerge(sizes.slice(0, seen), isOver)) {
+    fc.property(spans, fc.nat(80), fc.constantFrom(2, 4), (sizes, seen, least) => {
+      for (const ours of everyMerge(sizes, 4))
+        for (const theirs of everyMerge(sizes.slice(0, seen), least)) {
           const isBeside = ours.last < theirs.first || theirs.last < ours.first
           const isInside =
             (ours.first <= theirs.first && theirs.last <= ours.last) ||
@@ -77,7 +80,7 @@ test.each([3, 300, 5_000])(
     let most = 0
     for (let flush = 0; flush < 2_880; flush++) {
       files.push({ stream, first: flush * rows, last: flush * rows + rows - 1 })
-      for (let plan = planMerge(files, false); plan !== undefined; plan = planMerge(files, false)) {
+      for (let plan; (plan = planMerge(files, endOf(files), 4));) {
         rewritten += merged(plan).last - merged(plan).first + 1
         files = merge(files, plan)
       }
@@ -113,9 +116,14 @@ test('many small files become one, and what a killed merge left behind goes', as
   await tidy.idle()
   expect(await listFiles(directory, sensor, 20200101)).toEqual(['raw-0-0-255.parquet', 'raw-0-256-259.parquet'])
 
+  // On the next day the stream went on, and the block that midnight cut is complete.
+  await parquet.write(sensor, 20200102, { stream, first: 260, last: 4_999 }, [['v', 's', 260, 1, '1', null, null]])
   await tidy.sweep(Date.now())
   await tidy.idle()
-  expect(await listLivePaths(directory, sensor)).toEqual([join(directory, 'sensor/day=20200101/raw-0-0-259.parquet')])
+  expect(await listLivePaths(directory, sensor)).toEqual([
+    join(directory, 'sensor/day=20200101/raw-0-0-259.parquet'),
+    join(directory, 'sensor/day=20200102/raw-0-260-4999.parquet'),
+  ])
   await tidy.close()
   await parquet.close()
   rmSync(directory, { recursive: true })

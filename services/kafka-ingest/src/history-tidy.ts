@@ -15,31 +15,32 @@ import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 
 /** Blocks of 16, 256, 4,096, 65,536 and 1,048,576 offsets; the last make about 10 MB of Parquet. */
 const blockSizes = [1, 2, 3, 4, 5].map((power) => 16 ** power)
-const largestBlock = blockSizes.at(-1)!
-const leastFiles = 4
+/** While a day goes on, so that a row is rewritten few times; and when it is over. */
+const leastFiles = { growing: 4, over: 2 }
 const sweepIntervalMs = 3_600_000
 
 /**
- * The files to merge next, of one stream and day: those that lie in a block of offsets behind which writing went on. Blocks of
- * one size do not overlap and bigger ones contain smaller ones, so that whoever merges what, one file's range lies inside the
- * other's or beside it, and never does half of one. Of a day that is over every block is complete.
+ * The files to merge next, of one stream and day: those that lie in a block of offsets behind which writing went on, `end`
+ * being the last offset of the stream that was written, on whatever day. Blocks of one size do not overlap and bigger ones
+ * contain smaller ones, so that whoever merges what, one file's range lies inside the other's or beside it, and never does
+ * half of one.
  */
-export function planMerge(files: readonly HistoryFile[], isOver: boolean): HistoryFile[] | undefined {
-  const end = files.reduce((most, { last }) => Math.max(most, last), -1)
-  for (const size of isOver ? [largestBlock] : blockSizes) {
+export function planMerge(files: readonly HistoryFile[], end: number, least: number): HistoryFile[] | undefined {
+  for (const size of blockSizes) {
     const blocks = Map.groupBy(
       files.filter(({ first, last }) => Math.floor(first / size) === Math.floor(last / size)),
       ({ first }) => Math.floor(first / size),
     )
     for (const [block, inside] of blocks)
-      if (inside.length >= (isOver ? 2 : leastFiles) && (isOver || end >= (block + 1) * size))
-        return inside.toSorted((a, b) => a.first - b.first)
+      if (inside.length >= least && end >= (block + 1) * size) return inside.toSorted((a, b) => a.first - b.first)
   }
   return undefined
 }
 
-/** Without a stream: all of them. */
-type Place = { table: HistoryTableName; day: number; stream?: string; isOver: boolean }
+const endOf = (files: readonly HistoryFile[]) => files.reduce((most, { last }) => Math.max(most, last), -1)
+
+/** Without a stream: all of them. `ends`: of each stream, when the day is over. */
+type Place = { table: HistoryTableName; day: number; stream?: string; ends?: ReadonlyMap<string, number> }
 
 /**
  * Keeps the number of files low, in the background: behind each flush those of the stream that it wrote, and once an hour all
@@ -68,7 +69,7 @@ export class HistoryTidy {
 
   /** A stream of ours has new files. */
   note(table: HistoryTableName, day: number, stream: string): void {
-    this.#enqueue({ table, day, stream, isOver: false })
+    this.#enqueue({ table, day, stream })
   }
 
   /** Looks through every day that was over a day ago. */
@@ -76,7 +77,13 @@ export class HistoryTidy {
     const yesterday = dayOf(now - 86_400_000)
     for (const table of ['sensor', 'anomaly'] as const) {
       const days = await listDays(this.#directory, historyTables[table]).catch(() => [])
-      for (const day of days) if (day < yesterday) this.#enqueue({ table, day, isOver: true })
+      const files = (await Promise.all(days.map((day) => this.#files(table, day)))).flat()
+      const ends = new Map(
+        Map.groupBy(files, ({ stream }) => stream)
+          .entries()
+          .map(([stream, own]) => [stream, endOf(own)]),
+      )
+      for (const day of days) if (day < yesterday) this.#enqueue({ table, day, ends })
     }
   }
 
@@ -112,20 +119,24 @@ export class HistoryTidy {
     this.#work = undefined
   }
 
-  async #tidy({ table, day, stream, isOver }: Place): Promise<void> {
+  async #files(table: HistoryTableName, day: number): Promise<HistoryFile[]> {
+    const names = await listFiles(this.#directory, historyTables[table], day)
+    return names.flatMap((name) => parseFileName(name) ?? [])
+  }
+
+  async #tidy({ table, day, stream, ends }: Place): Promise<void> {
     while (!this.#isClosed) {
-      const files = (await listFiles(this.#directory, historyTables[table], day)).flatMap((name) => {
-        const file = parseFileName(name)
-        return file && (stream === undefined || file.stream === stream) ? file : []
-      })
+      const files = (await this.#files(table, day)).filter((file) => stream === undefined || file.stream === stream)
       const superseded = new Set(supersededNames(files.map(fileName)))
       for (const name of superseded) await this.#parquet.remove(historyTables[table], day, name)
       const plan = Map.groupBy(
         files.filter((file) => !superseded.has(fileName(file))),
         (file) => file.stream,
       )
-        .values()
-        .map((own) => planMerge(own, isOver))
+        .entries()
+        .map(([name, own]) =>
+          planMerge(own, ends?.get(name) ?? endOf(own), ends ? leastFiles.over : leastFiles.growing),
+        )
         .find((inside) => inside !== undefined)
       if (plan === undefined) return
       await this.#parquet.merge(historyTables[table], day, plan)

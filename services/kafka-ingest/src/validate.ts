@@ -1,4 +1,5 @@
 import { identifierPattern } from '@flasktoria/contracts/identifiers'
+import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
 import { positionSensor } from '@flasktoria/contracts/records'
 import type { AnomalyFields, SensorFields } from './decode.ts'
 
@@ -51,7 +52,6 @@ const maxMagnitude = 1e9
 const maxValueLength = 64
 const maxTextLength = 4_096
 
-const numberPattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/
 const notFinitePattern = /^[+-]?(?:nan|inf|infinity)$/i
 const wordPattern = /^\p{L}[\p{L}\p{M}\p{N}\p{Zs}_./()+-]*$/u
 const positionPattern = /^\[\s*([^\s,[\]]+)\s*,\s*([^\s,[\]]+)\s*\]$/
@@ -70,9 +70,8 @@ export function validateSensor(
   if (reason) return refuse(reason)
   if (!isId(vehicle)) return refuse('bad_vehicle_id')
   if (!isId(sensor)) return refuse('bad_sensor_id')
-  const colon = labelled.indexOf(': ')
-  if (colon < 0) return refuse('no_label')
-  const text = labelled.slice(colon + 2).trim()
+  const text = textAfterLabel(labelled)?.trim()
+  if (text === undefined) return refuse('no_label')
   if (text.length > maxValueLength) return refuse('bad_value')
   return sensor === positionSensor ? fixOf(vehicle, ts, text) : readingOf(vehicle, sensor, ts, text)
 }
@@ -117,9 +116,9 @@ function fixOf(vehicle: string, ts: number, text: string): Validated<Fix> {
   if (!parts) return refuse('bad_position')
   const [, latText = '', longText = ''] = parts
   if (notFinitePattern.test(latText) || notFinitePattern.test(longText)) return refuse('not_finite')
-  if (!numberPattern.test(latText) || !numberPattern.test(longText)) return refuse('bad_position')
-  const lat = Number(latText)
-  const long = Number(longText)
+  const lat = decimalNumber(latText)
+  const long = decimalNumber(longText)
+  if (lat === undefined || long === undefined) return refuse('bad_position')
   if (Math.abs(lat) > 90 || Math.abs(long) > 180) return refuse('out_of_range')
   // What a receiver says that has no satellites yet.
   if (lat === 0 && long === 0) return refuse('no_fix')
@@ -127,13 +126,12 @@ function fixOf(vehicle: string, ts: number, text: string): Validated<Fix> {
 }
 
 function readingOf(vehicle: string, sensor: string, ts: number, text: string): Validated<Reading> {
-  if (numberPattern.test(text)) {
-    const value = Number(text)
-    if (!Number.isFinite(value)) return refuse('not_finite')
-    if (Math.abs(value) > maxMagnitude) return refuse('out_of_range')
-    return { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value, text } }
-  }
-  if (notFinitePattern.test(text)) return refuse('not_finite')
+  const value = decimalNumber(text)
+  if (value !== undefined)
+    return Math.abs(value) > maxMagnitude
+      ? refuse('out_of_range')
+      : { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value, text } }
+  if (notFinitePattern.test(text) || Math.abs(Number(text)) === Infinity) return refuse('not_finite')
   if (!wordPattern.test(text)) return refuse('bad_value')
   return { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value: null, text } }
 }

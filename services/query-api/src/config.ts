@@ -6,27 +6,10 @@ import {
   vehicleNamesSchema,
 } from '@flasktoria/contracts/catalogue'
 import { logLevels } from '@flasktoria/service-kit/logger'
+import { jsonFile } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { tableProfileOptionSchema } from '@flasktoria/warehouse/table-profile'
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-
-/** The content of a JSON file that a schema checks; what it holds without one. */
-const jsonFile = <Schema extends z.ZodType>(schema: Schema, fallback: z.output<Schema>, description: string) =>
-  z
-    .string()
-    .optional()
-    .transform((path, context): z.output<Schema> => {
-      if (path === undefined) return fallback
-      try {
-        return schema.parse(JSON.parse(readFileSync(path, 'utf8')))
-      } catch (error) {
-        const reason = error instanceof z.ZodError ? z.prettifyError(error) : String(error)
-        context.addIssue({ code: 'custom', message: `${path}: ${reason}` })
-        return z.NEVER
-      }
-    })
-    .meta({ description })
 
 const count = (fallback: number, description: string, max = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number().int().min(1).max(max).default(fallback).meta({ description })
