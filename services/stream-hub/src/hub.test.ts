@@ -9,14 +9,14 @@ import { anomaly, createTestHub, position, sensordata, TestConnection } from './
 async function follow(options: Partial<HubOptions> = {}, log = createMemoryLog()) {
   const parts = createTestHub(options)
   const follower = await log.follow(parts.hub)
-  const open = (connection = new TestConnection(), client?: string) => {
-    const session = parts.hub.open(connection, 'v2', client)
+  const open = (connection = new TestConnection(), awaitsMutes = false) => {
+    const session = parts.hub.open(connection, 'v2', awaitsMutes)
     const subscribe = (wish: Omit<Subscribe, 'type'>) => parts.hub.subscribe(session, { type: 'subscribe', ...wish })
     return { connection, session, subscribe }
   }
-  const plain = (connection = new TestConnection(), client?: string) => ({
+  const plain = (connection = new TestConnection(), awaitsMutes = false) => ({
     connection,
-    session: parts.hub.open(connection, 'plain', client),
+    session: parts.hub.open(connection, 'plain', awaitsMutes),
   })
   return { ...parts, log, follower, open, plain }
 }
@@ -273,7 +273,7 @@ describe('a connection that blocks again and again while it catches up', () => {
 describe('mutes', () => {
   test('hold back everything until they are known', async () => {
     const { hub, turn, log, plain } = await follow()
-    const { connection, session } = plain(new TestConnection(), 'client-id')
+    const { connection, session } = plain(new TestConnection(), true)
     await log.append([position('v', 1), position('w', 1)])
     turn()
     expect(connection.messages).toEqual([])
@@ -284,7 +284,7 @@ describe('mutes', () => {
 
   test('that change twice while the connection is blocked: all that was hidden comes once it goes on', async () => {
     const { hub, turn, log, plain } = await follow()
-    const { connection, session } = plain(new TestConnection(), 'client-id')
+    const { connection, session } = plain(new TestConnection(), true)
     hub.setMutes(session, rules({ vehicle: 'v' }, { vehicle: 'w' }))
     turn()
     await log.append([position('v', 1), position('w', 1), position('x', 1)])
@@ -305,7 +305,7 @@ describe('mutes', () => {
 
   test('taken back while their client is away: what they hid comes when it resumes', async () => {
     const { hub, turn, log, open } = await follow()
-    const before = open(new TestConnection(), 'client-id')
+    const before = open(new TestConnection(), true)
     hub.setMutes(before.session, rules({ vehicle: 'v' }))
     before.subscribe({ id: 'a' })
     turn()
@@ -314,7 +314,7 @@ describe('mutes', () => {
     const last = before.connection.messages.findLast((message) => message.type === 'updates')!
     expect(last.updates).toMatchObject([{ vehicle_id: 'w' }])
     hub.hearClose(before.session, 1006)
-    const after = open(new TestConnection(), 'client-id')
+    const after = open(new TestConnection(), true)
     after.subscribe({ id: 'a', cursor: last.cursor })
     hub.setMutes(after.session, rules())
     turn()
@@ -323,7 +323,7 @@ describe('mutes', () => {
 
   test('keep clients with equal ones in one group', async () => {
     const { hub, turn, plain } = await follow()
-    for (let index = 0; index < 3; index++) hub.setMutes(plain(new TestConnection(), 'client-id').session, rules({}))
+    for (let index = 0; index < 3; index++) hub.setMutes(plain(new TestConnection(), true).session, rules({}))
     plain()
     turn()
     expect(hub.figures()).toMatchObject({ groups: 2, sessions: { plain: 4, v2: 0 } })

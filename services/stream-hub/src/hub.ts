@@ -122,9 +122,10 @@ export class Hub implements LogListener {
 
   /* ── sessions ──────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-  open(connection: Connection, protocol: Protocol, client: string | undefined): Session {
+  /** `awaitsMutes`: its client may have muted something; it waits for `setMutes`. */
+  open(connection: Connection, protocol: Protocol, awaitsMutes: boolean): Session {
     const { head } = this.#window
-    const session = new Session(connection, protocol, client, head, this.#options.session, this.#now())
+    const session = new Session(connection, protocol, awaitsMutes, head, this.#options.session, this.#now())
     this.#sessions.add(session)
     this.#behind.add(session)
     if (protocol === 'v2')

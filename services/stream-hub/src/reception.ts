@@ -40,7 +40,7 @@ export class Reception {
 
   #receive(connection: Connection, protocol: 'plain' | 'v2', client: string | undefined): Receiver {
     const { hub, mutes, conversation } = this.#deps
-    const session = hub.open(connection, protocol, client)
+    const session = hub.open(connection, protocol, client !== undefined)
     const leave = client === undefined ? undefined : mutes.enter(client, (rules) => hub.setMutes(session, rules))
     return {
       onMessage: (data, isBinary) => conversation.hear(session, data, isBinary),

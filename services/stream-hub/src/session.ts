@@ -66,7 +66,6 @@ const aheadForMs = 2_000
 export class Session {
   readonly connection: Connection
   readonly protocol: Protocol
-  readonly client: string | undefined
   readonly subscriptions = new Map<string, Subscription>()
   readonly messages: Allowance
   readonly errors: Allowance
@@ -86,16 +85,15 @@ export class Session {
   constructor(
     connection: Connection,
     protocol: Protocol,
-    client: string | undefined,
+    awaitsMutes: boolean,
     cursor: number,
     limits: SessionLimits,
     nowMs: number,
   ) {
     this.connection = connection
     this.protocol = protocol
-    this.client = client
     this.standing = standBehind(cursor, nowMs)
-    this.awaitsMutes = client !== undefined
+    this.awaitsMutes = awaitsMutes
     this.messages = new Allowance(limits.messagesPerSecond, limits.messagesPerSecond)
     this.errors = new Allowance(limits.errorsBurst, limits.errorsPerMinute / 60)
     this.heardAtMs = nowMs

@@ -58,7 +58,7 @@ export class Application {
       this.anomalies.clear()
       this.excusedAnomalies = this.#countAnomalies()
     }
-    this.#session = hub.open(this.#connection, this.isPlain ? 'plain' : 'v2', 'client-id')
+    this.#session = hub.open(this.#connection, this.isPlain ? 'plain' : 'v2', true)
     hub.setMutes(this.#session, new MuteRules(this.mutes))
     const cursor = this.#cursor
     if (!this.isPlain)
