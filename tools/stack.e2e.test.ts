@@ -2,7 +2,7 @@ import { operations } from '@flasktoria/contracts/rest'
 import { errorSchema } from '@flasktoria/contracts/problems'
 import { subprotocol } from '@flasktoria/contracts/stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { hostileFrames, hostileRequests } from './e2e/hostile.ts'
 import { Observer } from './e2e/observers.ts'
 import { createProducers, type Producers } from './e2e/producers.ts'
@@ -38,7 +38,7 @@ const isErrorBody = (body: string) => errorSchema.safeParse(JSON.parse(body)).su
 const v2 = () => observers.slice(0, 4)
 
 const allOpen = async (who: readonly Observer[]) => {
-  for (const observer of who) await expect.poll(() => observer.isOpen, soon).toBe(true)
+  for (const observer of who) await vi.waitFor(() => expect(observer.isOpen).toBe(true), soon)
 }
 
 /** Produces one reading of now and waits until every observer shows it. */
