@@ -52,10 +52,9 @@ export default defineConfig({
       files: ['packages/**', 'services/**'],
       excludeFiles: [
         '**/main.ts',
-        '**/simulate.ts',
         '**/*.test.ts',
         '**/*.conformance.ts',
-        'packages/service-kit/src/lifecycle.ts',
+        'packages/service-kit/src/{lifecycle,run-service}.ts',
       ],
       rules: { 'node/no-process-env': 'error', 'unicorn/no-process-exit': 'error' },
     },

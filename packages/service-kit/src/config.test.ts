@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { z } from 'zod'
-import { ConfigError, readConfig } from './config.ts'
+import { ConfigError, readConfig, redact } from './config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'config-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
 const schema = z.object({ PORT: z.coerce.number().default(80), SECRET: z.string().optional() })
+const strict = z.object({ NAME: z.string() })
 const read = (environment: Record<string, string>) => readConfig(schema, environment, ['PORT', 'SECRET'])
 
 test('an empty environment gives the defaults', () => {
@@ -27,4 +28,19 @@ test('all mistakes come in one message, by name', () => {
   expect(() => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })).toThrow(
     /SECRET_FILE: there is no file[^]*PORT: /,
   )
+})
+
+test('a configuration is shown without its secrets', () => {
+  const config = {
+    KAFKA_PASSWORD: 'hunter2',
+    HS2_URL: 'hive2://user:hunter2@host:21050/db',
+    REDIS_URL: 'redis://host',
+    TOPICS: [/^a$/u],
+  }
+  expect(JSON.parse(JSON.stringify(config, redact))).toEqual({
+    KAFKA_PASSWORD: '***',
+    HS2_URL: 'hive2://***@host:21050/db',
+    REDIS_URL: 'redis://host',
+    TOPICS: ['/^a$/u'],
+  })
 })

@@ -28,8 +28,23 @@ export function readConfig<Schema extends z.ZodType>(
   }
   const result = schema.safeParse(input)
   if (!result.success)
-    mistakes.push(...result.error.issues.map((issue) => `${issue.path.join('.') || 'configuration'}: ${issue.message}`))
+    mistakes.push(
+      ...result.error.issues.map(({ path, message }) => `${path.join('.') || 'configuration'}: ${inWords(message)}`),
+    )
   if (mistakes.length > 0 || !result.success)
     throw new ConfigError(`The configuration has mistakes:\n  ${mistakes.join('\n  ')}`)
   return result.data
+}
+
+/** What zod says of a text that is no number, and of one that is not there, in the words of an environment. */
+const inWords = (message: string): string =>
+  message
+    .replace(/^Invalid input: expected (\w+), received NaN$/, 'is no $1')
+    .replace(/^Invalid input: .* received undefined$/, 'is missing')
+
+/** For `JSON.stringify`: hides passwords, also those inside addresses, and shows patterns as they are written. */
+export function redact(name: string, value: unknown): unknown {
+  if (value instanceof RegExp) return String(value)
+  if (typeof value !== 'string') return value
+  return /PASSWORD|SECRET|TOKEN/i.test(name) ? '***' : value.replaceAll(/(?<=\/\/)[^/@\s]+(?=@)/g, '***')
 }

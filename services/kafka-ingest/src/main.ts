@@ -1,11 +1,11 @@
 // kafka-ingest turns records (of Kafka, a recording or the simulator) into updates in the live log and, if wanted, history files.
 import type { LogWriter } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
-import { ConfigError, readConfig } from '@flasktoria/service-kit/config'
+import { ConfigError } from '@flasktoria/service-kit/config'
 import type { HealthCheck } from '@flasktoria/service-kit/health'
-import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { giveUp, runService } from '@flasktoria/service-kit/run-service'
 import { configSchema, kafkaAccess, optionNames, topicRules, type Config } from './config.ts'
 import { createMemoryDeadLetters, type DeadLetters } from './dead-letters.ts'
 import { createRedisDeadLetters } from './dead-letters-redis.ts'
@@ -150,12 +150,4 @@ async function openHistoryOptions(config: Config, parts: AsyncDisposableStack): 
   return { ...options, register: { warehouse, ...(location && { location }), ...(database && { database }) } }
 }
 
-/** The supervisor starts us again; until then another instance has our partitions. */
-const giveUp = () => process.exit(1)
-
-if (import.meta.main)
-  await runUntilSignal(async () => {
-    const service = await start(readConfig(configSchema, process.env, optionNames), { onFatal: giveUp })
-    service.metrics.collectProcess()
-    return service
-  })
+if (import.meta.main) await runService(configSchema, optionNames, (config) => start(config, { onFatal: giveUp }))

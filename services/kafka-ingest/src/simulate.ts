@@ -1,7 +1,7 @@
 // Writes a simulated fleet into Kafka, so that everything behind it runs as it does with a real one.
-import { ConfigError, readConfig } from '@flasktoria/service-kit/config'
-import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
+import { ConfigError } from '@flasktoria/service-kit/config'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
+import { giveUp, runService } from '@flasktoria/service-kit/run-service'
 import { kafkaAccess, simulateOptionNames, simulateSchema, type SimulateConfig } from './config.ts'
 import { createKafkaWriter } from './source-kafka.ts'
 import { createSimulatorSource } from './source-simulator.ts'
@@ -36,6 +36,4 @@ export function start(config: SimulateConfig, overrides: Overrides = {}): Promis
 }
 
 if (import.meta.main)
-  await runUntilSignal(() =>
-    start(readConfig(simulateSchema, process.env, simulateOptionNames), { onFatal: () => process.exit(1) }),
-  )
+  await runService(simulateSchema, simulateOptionNames, (config) => start(config, { onFatal: giveUp }))

@@ -5,10 +5,9 @@ import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import type { Mutes } from '@flasktoria/live-log/mutes'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
 import { createRedisMutes } from '@flasktoria/live-log/mutes-redis'
-import { readConfig } from '@flasktoria/service-kit/config'
-import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { runService } from '@flasktoria/service-kit/run-service'
 import { tableProfiles } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import { randomUUID } from 'node:crypto'
@@ -93,9 +92,4 @@ const openLog = ({ REDIS_URL: url }: Config, onError: OnError): LogReader =>
 const openMutes = ({ REDIS_URL: url }: Config, onError: OnError): Mutes =>
   url === undefined ? createMemoryMutes() : createRedisMutes({ url, onError })
 
-if (import.meta.main)
-  await runUntilSignal(async () => {
-    const service = await start(readConfig(configSchema, process.env, optionNames))
-    service.metrics.collectProcess()
-    return service
-  })
+if (import.meta.main) await runService(configSchema, optionNames, (config) => start(config))

@@ -4,10 +4,10 @@ import type { LogReader } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import type { Mutes } from '@flasktoria/live-log/mutes'
 import { createRedisMutes } from '@flasktoria/live-log/mutes-redis'
-import { ConfigError, readConfig } from '@flasktoria/service-kit/config'
-import { runUntilSignal } from '@flasktoria/service-kit/lifecycle'
+import { ConfigError } from '@flasktoria/service-kit/config'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { runService } from '@flasktoria/service-kit/run-service'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ClientMutes } from './client-mutes.ts'
 import { configSchema, hubOptionsOf, optionNames, type Config } from './config.ts'
@@ -98,9 +98,4 @@ function redisUrl({ REDIS_URL }: Config): string {
   return REDIS_URL
 }
 
-if (import.meta.main)
-  await runUntilSignal(async () => {
-    const service = await start(readConfig(configSchema, process.env, optionNames))
-    service.metrics.collectProcess()
-    return service
-  })
+if (import.meta.main) await runService(configSchema, optionNames, (config) => start(config))
