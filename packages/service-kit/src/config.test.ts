@@ -24,10 +24,10 @@ test('a secret can come out of a file', () => {
 })
 
 test('all mistakes come in one message, by name', () => {
-  expect(() => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })).toThrow(ConfigError)
-  expect(() => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })).toThrow(
-    /SECRET_FILE: there is no file[^]*PORT: /,
-  )
+  const readWrongly = () => read({ PORT: 'x', SECRET_FILE: join(folder, 'none') })
+  expect(readWrongly).toThrow(ConfigError)
+  expect(readWrongly).toThrow(/SECRET_FILE: there is no file[^]*PORT: is no number$/)
+  expect(() => readConfig(strict, {}, ['NAME'])).toThrow(/NAME: is missing$/)
 })
 
 test('a configuration is shown without its secrets', () => {
