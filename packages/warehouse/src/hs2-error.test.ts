@@ -19,11 +19,15 @@ describe('what a server says becomes one error', () => {
     ['Memory limit exceeded: Could not allocate', 'overloaded'],
     ["AnalysisException: Could not resolve column/field reference: 'cancelled'", 'statement'],
     ['ParseException: Syntax error in line 1: Memory limit exceeded', 'statement'],
+    ["AnalysisException: Could not resolve table reference: 'sensor_history'", 'no_table'],
+    ["AnalysisException: '42P01: Could not resolve table reference: x' is no date", 'statement'],
     ['anything else', 'statement'],
   ])('%s is %s', (text, kind) => expect(kindOf(text)).toBe(kind))
 
   it('by its SQLSTATE where the server has some', () => {
     expect(kindOf('Cancelled is no column', '42703')).toBe('statement')
+    expect(kindOf('[TABLE_OR_VIEW_NOT_FOUND] The table or view `x` cannot be found.', '42P01')).toBe('no_table')
+    expect(kindOf("SemanticException [Error 10001]: Line 1:14 Table not found 'x'", '42S02')).toBe('no_table')
   })
 
   it('by the state of the operation where that says it', () => {

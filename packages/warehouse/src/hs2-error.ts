@@ -6,6 +6,9 @@ const maxTextLength = 500
 /** What a statement says of itself comes first: a refused statement may quote any of the words below. */
 const refused = /AnalysisException|ParseException|SemanticException|SyntaxException|CompileException/
 const refusedSqlState = /^(?:0A|21|22|23|42|54)/
+/** Spark's state, Hive's, and Impala's words. */
+const noTableSqlState = /^(?:42P01|42S02)$/
+const noTable = /^(?:.*: )?AnalysisException: Could not resolve table reference: /
 
 /**
  * Impala says SQLSTATE HY000 for everything, so only the text tells what happened. Spark and Hive say most of it with
@@ -31,6 +34,7 @@ const kindByState: Readonly<Record<EndState, WarehouseErrorKind>> = {
 
 function kindOf(state: EndState, text: string, sqlState: string | undefined): WarehouseErrorKind {
   if (state !== 'error') return kindByState[state]
+  if (noTable.test(text) || (sqlState && noTableSqlState.test(sqlState))) return 'no_table'
   if (refused.test(text) || (sqlState && refusedSqlState.test(sqlState))) return 'statement'
   return kindByText.find(([pattern]) => pattern.test(text))?.[1] ?? 'statement'
 }

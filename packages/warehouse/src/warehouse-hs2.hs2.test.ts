@@ -139,12 +139,12 @@ describe('a real server', () => {
   })
 
   it.each([
-    ['SELECT * FROM no_such_table', '42P01', /no_such_table/],
-    ['SELECT no_such_column FROM range(1)', '42703', /no_such_column/],
-    ['SELEC 1', '42601', /SELEC/],
-  ])('says what is wrong with %s', async (sql, sqlState, message) => {
+    ['SELECT * FROM no_such_table', 'no_table', '42P01', /no_such_table/],
+    ['SELECT no_such_column FROM range(1)', 'statement', '42703', /no_such_column/],
+    ['SELEC 1', 'statement', '42601', /SELEC/],
+  ])('says what is wrong with %s', async (sql, kind, sqlState, message) => {
     await expect(rowsOf(sql)).rejects.toMatchObject({
-      kind: 'statement',
+      kind,
       sqlState,
       message: expect.stringMatching(message),
     })

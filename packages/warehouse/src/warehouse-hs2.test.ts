@@ -302,6 +302,19 @@ describe('a server', () => {
     expect(warehouse.dialect.name).toBe('impala')
   })
 
+  it('that is silent at the start is waited for no longer than was said, and used when it answers', async () => {
+    await using fake = await FakeImpala.listen()
+    fake.mute.add('OpenSession')
+    const started = performance.now()
+    const { warehouse } = await open(fake, { waitForFirstMs: 50, openSessionWithinMs: 1000 })
+    expect(performance.now() - started).toBeLessThan(900)
+    expect(warehouse.failing()).toBe('no server has answered yet')
+    expect(() => warehouse.dialect).toThrow(/no server has answered yet/)
+    fake.mute.clear()
+    await eventually(() => warehouse.failing() === undefined)
+    await expect(rowsOf(warehouse, 'ROWS 1')).resolves.toEqual(rowsUpTo(1))
+  })
+
   it('that goes down leaves the work to the other coordinators', async () => {
     await using one = await FakeImpala.listen()
     await using two = await FakeImpala.listen()

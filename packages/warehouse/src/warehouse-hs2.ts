@@ -32,6 +32,8 @@ export type Hs2WarehouseOptions = {
   /** TCP, TLS and login. */
   connectWithinMs?: number
   openSessionWithinMs?: number
+  /** How long its creation waits for the first answer of a server; absent: as long as that may take. */
+  waitForFirstMs?: number
   /** Any call that a server should answer at once, such as cancel or close. */
   answerWithinMs?: number
   maxMessageBytes?: number
@@ -70,8 +72,8 @@ const maxAttempts = 3
 const retryAfterMs = 50
 
 /**
- * A warehouse behind HiveServer2: Impala, Hive, Spark, Kyuubi. Without a given dialect it waits for the first answer of a
- * server, or for that to fail: the warehouse is there when the server comes, whenever that is.
+ * A warehouse behind HiveServer2: Impala, Hive, Spark, Kyuubi. Without a given dialect it waits a while for the first answer
+ * of a server, or for that to fail: the warehouse is there when the server comes, whenever that is.
  * @throws TypeError on a bad address, Error when the file with the certificates can't be read
  */
 export async function createHs2Warehouse(options: Hs2WarehouseOptions): Promise<Hs2Warehouse> {
@@ -120,15 +122,15 @@ class WarehouseOverHs2 implements Hs2Warehouse {
 
   get dialect(): Dialect {
     if (this.#dialect) return this.#dialect
-    const reason = this.failing() ?? 'no server has answered yet'
-    throw new WarehouseError('unavailable', `which dialect the engine speaks is not known: ${reason}`)
+    throw new WarehouseError('unavailable', `which dialect the engine speaks is not known: ${this.failing()}`)
   }
 
-  /** Opens a first connection, which tells the dialect. The pool goes on trying if that fails. */
+  /** Opens a first connection, which tells the dialect. The pool goes on trying if that fails, or takes too long. */
   async reachFirst(): Promise<void> {
-    const { connectWithinMs, openSessionWithinMs } = this.#settings
-    using limit = new Limit(new AbortController().signal, connectWithinMs + 2 * openSessionWithinMs)
-    while (!this.#dialect && !this.failing() && !limit.signal.aborted) {
+    const { connectWithinMs, openSessionWithinMs, waitForFirstMs } = this.#settings
+    const waitMs = waitForFirstMs ?? connectWithinMs + 2 * openSessionWithinMs
+    using limit = new Limit(new AbortController().signal, waitMs)
+    while (!this.#dialect && !this.#pool.failing() && !limit.signal.aborted) {
       try {
         const lease = await this.#pool.acquire(limit.signal)
         lease.release()
@@ -158,7 +160,7 @@ class WarehouseOverHs2 implements Hs2Warehouse {
   }
 
   failing(): string | undefined {
-    return this.#pool.failing()
+    return this.#pool.failing() ?? (this.#dialect ? undefined : 'no server has answered yet')
   }
 
   usage(): PoolUsage {

@@ -38,7 +38,9 @@ export type WarehouseErrorKind =
   | 'cancelled'
   /** The answer has more rows than asked for. */
   | 'too_large'
-  /** The engine refused the statement: our mistake, or a table that is not as the profile says. */
+  /** A table of the statement isn't there: not yet, or it has another name. Retryable, later. */
+  | 'no_table'
+  /** The engine refused the statement otherwise: our mistake, or a table that is not as the profile says. */
   | 'statement'
 
 export class WarehouseError extends Error {

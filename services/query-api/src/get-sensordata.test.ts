@@ -105,6 +105,7 @@ test.for([
   ['unavailable', 503, 'The history is not available just now.'],
   ['overloaded', 503, 'Too many questions at once.'],
   ['timeout', 504, 'The history took too long to answer.'],
+  ['no_table', 503, 'The history is not available just now.'],
   ['statement', 500, 'The server failed.'],
 ] as const)('a warehouse that is %s is answered %i, without its words', async ([fail, status, message]) => {
   const { app, metrics } = createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse })
@@ -112,6 +113,24 @@ test.for([
   expect(answer).toMatchObject({ status, body: { code: status, message, fields: '' } })
   expect(answer.headers.get('Retry-After')).toBe(status === 503 ? '2' : null)
   expect(await metrics.registry.metrics()).toContain(`warehouse_failures_total{kind="${fail}",service="query-api"} 1`)
+})
+
+test('a table that is not there yet makes the service degraded until it is seen', async () => {
+  const scripted = createScriptedWarehouse({ fail: 'no_table' })
+  const { app } = createTestApp({ warehouse: scripted.warehouse })
+  const ready = async () => (await app.request('/readyz')).json()
+  expect(await ready()).toMatchObject({ status: 'ok' })
+  await ask(app, 'getAnomalies', '/api/anomalies?start_ts=1')
+  await sensordata(app, 'sensor_ids=a&start_ts=1')
+  expect(await ready()).toMatchObject({
+    status: 'degraded',
+    checks: { warehouse: 'there was no table anomaly_history and no table sensor_history when last asked' },
+  })
+  scripted.heal()
+  await sensordata(app, 'sensor_ids=a&start_ts=1')
+  expect(await ready()).toMatchObject({ checks: { warehouse: expect.stringMatching(/no table anomaly_history when/) } })
+  await ask(app, 'getAnomalies', '/api/anomalies?start_ts=1')
+  expect(await ready()).toMatchObject({ status: 'ok' })
 })
 
 test('503: more requests at once than the warehouse may see are sent away at once, and room is made again', async () => {

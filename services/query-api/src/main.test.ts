@@ -3,6 +3,8 @@ import { createLogger } from '@flasktoria/service-kit/logger'
 import { LogUnavailable, type LogReader } from '@flasktoria/live-log/log'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -101,6 +103,28 @@ test('a HiveServer2 that is away makes it degraded, and history 503; the live an
     expect(await response.json()).toMatchObject({ message: 'The history is not available just now.' })
   }
   expect(await (await fetch(`${service.url}/metrics`)).text()).toContain('flasktoria_warehouse_pool{state="busy"')
+})
+
+test('a HiveServer2 that is frozen at the start keeps nobody waiting', async () => {
+  const sockets: Socket[] = []
+  const frozen = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1')
+  await once(frozen, 'listening')
+  const { port } = frozen.address() as AddressInfo
+  const config = configOf({ WAREHOUSE: 'hs2', HS2_URL: `hive2://127.0.0.1:${port}/?auth=NOSASL` })
+  const startedAt = performance.now()
+  {
+    await using service = await start(config, { reader: createMemoryLog() })
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
+    const ready = await fetch(`${service.url}/readyz`)
+    expect([ready.status, await ready.json()]).toMatchObject([
+      200,
+      { status: 'degraded', checks: { warehouse: 'no server has answered yet' } },
+    ])
+    expect((await fetch(`${service.url}/api/map`)).status).toBe(200)
+    expect((await fetch(`${service.url}/api/anomalies?start_ts=1`)).status).toBe(503)
+    frozen.close()
+    for (const socket of sockets) socket.destroy()
+  }
 })
 
 test('a port that is taken is an error, not a half-started service', async () => {

@@ -8,6 +8,9 @@ import type { Config } from './config.ts'
 /** Until then a session may not see files that were written since; the recent window covers far more. */
 const refreshEveryMs = 5_000
 
+/** A server that takes longer is waited for by the questions: live answers need none. */
+const waitForFirstMs = 1_000
+
 /** The warehouse that the configuration names, if any. An engine's driver is loaded only where it is used. */
 export async function openWarehouse(config: Config, metrics: Metrics, logger: Logger): Promise<Warehouse | undefined> {
   if (config.WAREHOUSE === 'none') return undefined
@@ -19,6 +22,7 @@ export async function openWarehouse(config: Config, metrics: Metrics, logger: Lo
   const { TABLE_PROFILE: profile } = config
   const warehouse = await createHs2Warehouse({
     url: config.HS2_URL,
+    waitForFirstMs,
     refresh: { statements: (dialect) => refreshStatements(dialect, profile), everyMs: refreshEveryMs },
     onStatement: countStatements(metrics, logger),
   })

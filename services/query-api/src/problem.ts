@@ -33,6 +33,7 @@ const warehouseProblems: Record<Exclude<WarehouseErrorKind, 'too_large'>, Proble
   overloaded: 'overloaded',
   timeout: 'query_timeout',
   cancelled: 'unavailable',
+  no_table: 'warehouse_unavailable',
   statement: 'internal',
 }
 

@@ -10,13 +10,14 @@ export function createScriptedWarehouse(script: {
   fail?: WarehouseErrorKind
   hangs?: boolean
 }) {
+  let { fail } = script
   const asked: string[] = []
   let cancelled = 0
   const warehouse: Warehouse = {
     dialect: dialects.duckdb,
     async *query(sql, { signal, maxRows }) {
       asked.push(sql)
-      if (script.fail) throw new WarehouseError(script.fail, 'secret detail of the engine')
+      if (fail) throw new WarehouseError(fail, 'secret detail of the engine')
       if (script.hangs) {
         const { promise, reject } = Promise.withResolvers<never>()
         signal.addEventListener('abort', () => {
@@ -35,12 +36,13 @@ export function createScriptedWarehouse(script: {
       }
     },
     execute: () => Promise.resolve(),
-    failing: () => (script.fail === 'unavailable' ? 'it is down' : undefined),
+    failing: () => (fail === 'unavailable' ? 'it is down' : undefined),
     close: () => Promise.resolve(),
   }
   return {
     warehouse,
     asked,
+    heal: () => (fail = undefined),
     get cancelled() {
       return cancelled
     },
