@@ -8,6 +8,7 @@ import { Observer } from './e2e/observers.ts'
 import { createProducers, type Producers } from './e2e/producers.ts'
 import { lastReadings, loadReadings, validReadings, type Reading } from './e2e/readings.ts'
 import { stackUnderTest, type StackUnderTest } from './e2e/stack-under-test.ts'
+import { isRunning } from './servers/daemon.ts'
 import { withHs2 } from './servers/hs2-client.ts'
 import type { StackStatus } from './stack/status.ts'
 
@@ -27,13 +28,6 @@ const get = async (path: string) => {
   return { status: response.status, body: await response.json() }
 }
 const socketUrl = (query = '') => `${status.origin.replace('http', 'ws')}/ws${query}`
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 const isErrorBody = (body: string) => errorSchema.safeParse(JSON.parse(body)).success
 const v2 = () => observers.slice(0, 4)
 
@@ -279,7 +273,7 @@ describe('a stack whose processes die', () => {
   test('down leaves nothing running, and status says so without JSON', async () => {
     const { services } = await stack.status()
     expect((await stack.command('down')).ok).toBe(true)
-    for (const { pid } of services) await expect.poll(() => isAlive(pid!)).toBe(false)
+    for (const { pid } of services) expect(isRunning(pid!)).toBe(false)
     const outcome = await stack.command('status')
     expect(outcome).toEqual({ ok: false, stdout: '', stderr: expect.stringContaining('no stack runs') })
   })

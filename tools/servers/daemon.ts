@@ -48,6 +48,9 @@ function startedAt(pid: number): string | undefined {
   }
 }
 
+/** False for a zombie too: what has ended may wait long for a slow init to take note of it. */
+export const isRunning = (pid: number): boolean => startedAt(pid) !== undefined
+
 /** Signals a whole process group; false when it is gone. */
 function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
