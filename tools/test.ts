@@ -13,7 +13,7 @@ import { closingLine, hasFailed, type Skip, type Tally } from './testing/tally.t
 function skipReason(module: TestModule, note: string | undefined): string {
   if (note !== undefined) return note
   if (module.state() === 'failed') return 'the set-up of its file failed'
-  return process.env['RECORDINGS_DIR'] ? 'it does not say why' : 'RECORDINGS_DIR names no recordings'
+  return process.env['RECORDINGS_DIR'] ? 'it does not say why' : 'it does not say why; RECORDINGS_DIR is not set'
 }
 
 /** The file could not be loaded, or a hook of it failed, and no test of it says so. */
