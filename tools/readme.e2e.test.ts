@@ -73,10 +73,10 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
 
 test.each(commands.map((line) => [line]))('%s', async (line) => {
   const run = runs[line]
-  if (run === undefined) throw new Error(`the README has a command that nothing runs: ${line}`)
+  expect(run, 'the README has a command that nothing runs').toBeDefined()
   if (typeof run === 'function') await run(line)
-  else if (run.words.some((word) => !read(run.file).includes(word)))
-    throw new Error(`${run.file} no longer runs ${line}`)
+  else if (run!.words.some((word) => !read(run!.file).includes(word)))
+    throw new Error(`${run!.file} no longer runs ${line}`)
 })
 
 test('every command that is run here stands in the README', () => {
