@@ -6,15 +6,8 @@ import { parseArgs } from 'node:util'
 import { benchHistory } from './bench/history.ts'
 import { benchHub } from './bench/hub.ts'
 import { benchIngest } from './bench/ingest.ts'
+import type { Bench } from './bench/measure.ts'
 import { Sentence } from './servers/run.ts'
-
-export type Bench = {
-  /** A folder of the run's own. */
-  dir: string
-  rounds: number
-  /** Undone when the run is over, however it ends. */
-  cleanup: AsyncDisposableStack
-}
 
 const benches: Record<string, (bench: Bench) => Promise<void>> = {
   hub: benchHub,

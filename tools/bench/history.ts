@@ -1,9 +1,8 @@
 import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
 import { join } from 'node:path'
-import type { Bench } from '../bench.ts'
 import { freePort } from '../servers/daemon.ts'
 import { startHs2 } from '../servers/hs2.ts'
-import { alternate, printResult } from './measure.ts'
+import { alternate, printResult, type Bench } from './measure.ts'
 import { linesOf, measuredCore, runPinned, script } from './processes.ts'
 
 const rows = 200_000

@@ -2,10 +2,9 @@ import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import { Redis } from 'ioredis'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Bench } from '../bench.ts'
 import { freePort } from '../servers/daemon.ts'
 import { startRedis } from '../servers/redis.ts'
-import { alternate, cpuSeconds, printResult, rssMb } from './measure.ts'
+import { alternate, cpuSeconds, printResult, rssMb, type Bench } from './measure.ts'
 import { answersOk, linesOf, loadCore, measuredCore, runPinned, script, until } from './processes.ts'
 
 const clients = 200

@@ -1,12 +1,11 @@
 import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
 import { Kafka, logLevel } from 'kafkajs'
 import { join } from 'node:path'
-import type { Bench } from '../bench.ts'
 import { freePort } from '../servers/daemon.ts'
 import { createTopics, startKafka } from '../servers/kafka.ts'
 import { startRedis } from '../servers/redis.ts'
 import { say } from '../servers/run.ts'
-import { alternate, cpuSeconds, printResult, rssMb } from './measure.ts'
+import { alternate, cpuSeconds, printResult, rssMb, type Bench } from './measure.ts'
 import { linesOf, measuredCore, runPinned, script, until } from './processes.ts'
 
 const topic = 'bench.sensor'

@@ -2,6 +2,14 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg, release } from 'node:os'
 
+export type Bench = {
+  /** A folder of the run's own. */
+  dir: string
+  rounds: number
+  /** Undone when the run is over, however it ends. */
+  cleanup: AsyncDisposableStack
+}
+
 /** Kernel ticks a second, in which /proc counts CPU time. */
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
 
