@@ -236,6 +236,17 @@ describe('the API', () => {
     })
   })
 
+  test.each([
+    ['HTTPS', 'HTTPS'],
+    ['https, http', 'https'],
+    ['http,https', 'http'],
+    ['httpsx', 'http'],
+    ['ftp, https', 'http'],
+  ])('hears of the X-Forwarded-Proto "%s" only "%s", what the browser used', async (given, heard) => {
+    await ask(origin, '/api/map', `X-Forwarded-Proto: ${given}\r\n`)
+    expect(api.seen[0]?.headers['x-forwarded-proto']).toBe(heard)
+  })
+
   test('can be asked in HTTP/1.0 without a Host', async () => {
     expect((await exchange(origin, 'GET /api/map HTTP/1.0\r\n\r\n')).status).toBe(200)
   })
@@ -309,9 +320,23 @@ describe('the live socket', () => {
     socket.close()
   })
 
-  test("is refused in the hub's own words", async () => {
-    const refused = await ask(origin, '/ws', 'Upgrade: websocket\r\n')
-    expect([refused.status, refused.headers['content-type']]).toEqual([400, 'text/html'])
+  test('is refused in the words of the contract, whatever the hub says', async () => {
+    expectProblem(await ask(origin, '/ws', 'Upgrade: websocket\r\n'), 'invalid_request')
+  })
+
+  test('is opened by another hub while one takes nobody, and is 503 when none does', async () => {
+    const loading = await startBackend()
+    loading.server.on('upgrade', (_, socket) => socket.end('HTTP/1.1 503 Service Unavailable\r\n\r\nlog\n'))
+    const replicated = await startOrigin({ queryApis: [api.port], streamHubs: [loading.port, hub.port, loading.port] })
+    for (let turn = 0; turn < 6; turn++) {
+      const socket = new WebSocket(`ws://127.0.0.1:${replicated}/ws`)
+      await once(socket, 'open')
+      socket.close()
+    }
+    const unready = await startOrigin({ queryApis: [api.port], streamHubs: [loading.port, loading.port] })
+    const answer = await ask(unready, '/updates', 'Upgrade: websocket\r\n')
+    expectProblem(answer, 'unavailable')
+    expect(answer.headers['retry-after']).toBe('1')
   })
 
   test('is nothing that could be asked without an upgrade', async () => {
