@@ -321,7 +321,9 @@ describe('the live socket', () => {
   })
 
   test('is refused in the words of the contract, whatever the hub says', async () => {
-    expectProblem(await ask(origin, '/ws', 'Upgrade: websocket\r\n'), 'invalid_request')
+    const refused = await ask(origin, '/ws', 'Upgrade: websocket\r\n')
+    expect(refused.status).toBe(400)
+    expectProblem(refused, 'invalid_request')
   })
 
   test('is opened by another hub while one takes nobody, and is 503 when none does', async () => {

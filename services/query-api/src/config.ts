@@ -65,6 +65,7 @@ const warehouses = z.discriminatedUnion('WAREHOUSE', [
   z.object({
     WAREHOUSE: z.literal('hs2'),
     HS2_URL: hs2Url,
+    HS2_CONNECTIONS: count(4, 'Most connections to each HiveServer2; a connection runs one statement at a time.', 256),
     TABLE_PROFILE: tableProfileOptionSchema,
   }),
 ])

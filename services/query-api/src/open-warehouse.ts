@@ -8,7 +8,10 @@ import type { Config } from './config.ts'
 /** Until then a session may not see files that were written since; the recent window covers far more. */
 const refreshEveryMs = 5_000
 
-/** A server that takes longer is waited for by the questions: live answers need none. */
+/** At most: the costs of a vehicle take three. */
+const statementsPerRequest = 3
+
+/** A server that takes longer is used when it answers: live answers need none, and are not kept waiting. */
 const waitForFirstMs = 1_000
 
 /** The warehouse that the configuration names, if any. An engine's driver is loaded only where it is used. */
@@ -19,10 +22,14 @@ export async function openWarehouse(config: Config, metrics: Metrics, logger: Lo
     return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
   }
   const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
-  const { TABLE_PROFILE: profile } = config
+  const { TABLE_PROFILE: profile, HS2_CONNECTIONS, MAX_HISTORY_REQUESTS, QUERY_DEADLINE_MS } = config
   const warehouse = await createHs2Warehouse({
     url: config.HS2_URL,
     waitForFirstMs,
+    connectionsPerServer: HS2_CONNECTIONS,
+    maxWaiters: MAX_HISTORY_REQUESTS * statementsPerRequest,
+    // Who waits longer for a turn would have too little time left for an answer.
+    maxWaitMs: QUERY_DEADLINE_MS / 2,
     refresh: { statements: (dialect) => refreshStatements(dialect, profile), everyMs: refreshEveryMs },
     onStatement: countStatements(metrics, logger),
   })
