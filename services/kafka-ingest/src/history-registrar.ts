@@ -50,9 +50,9 @@ export class HistoryRegistrar {
     this.#logger = parts.logger
   }
 
-  /** A day has new files: registers it, if it is new, in the background. */
+  /** A day has new files: registers it, if it is new, in the background; unless that failed a moment ago. */
   note(table: HistoryTableName, day: number): void {
-    if (!this.#known[table].has(day)) this.registerAll()
+    if (!this.#known[table].has(day) && this.#retry === undefined) this.registerAll()
   }
 
   /** Registers whatever lies in the folder, in the background. */
@@ -79,7 +79,10 @@ export class HistoryRegistrar {
         this.#metrics.failures.inc({ step: 'register', reason })
         this.#logger.warn({ err: error, reason }, 'the warehouse does not know all days of the history yet')
         clearTimeout(this.#retry)
-        this.#retry = setTimeout(() => this.registerAll(), retryAfterMs)
+        this.#retry = setTimeout(() => {
+          this.#retry = undefined
+          this.registerAll()
+        }, retryAfterMs)
       }
     }
     this.#work = undefined
