@@ -52,7 +52,8 @@ appender.stderr.type = Console
 appender.stderr.name = stderr
 appender.stderr.target = SYSTEM_ERR
 appender.stderr.layout.type = PatternLayout
-appender.stderr.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS} %p %c{1}: %m%n%ex
+appender.stderr.layout.pattern = %d{yyyy-MM-dd'T'HH:mm:ss.SSS} %p %c{1}: %m%notEmpty{%n%ex{6}}%n
+appender.stderr.layout.alwaysWriteExceptions = false
 logger.conf.name = org.apache.hadoop.hive.conf.HiveConf
 logger.conf.level = error
 logger.metastore.name = org.apache.hadoop.hive.metastore
@@ -90,6 +91,8 @@ const systemProperties = (dir: string) => ({
   'spark.driver.bindAddress': '127.0.0.1',
   'spark.driver.host': '127.0.0.1',
   'spark.hadoop.javax.jdo.option.ConnectionURL': `jdbc:derby:;databaseName=${join(dir, 'metastore')};create=true`,
+  // A cancelled statement costs Derby its connection: the next one shall not wait 2 s for another.
+  'spark.hadoop.hive.hmshandler.retry.interval': '100ms',
   'spark.sql.session.timeZone': 'UTC',
   'spark.sql.shuffle.partitions': '2',
   'spark.sql.warehouse.dir': `file://${join(dir, 'warehouse')}`,
