@@ -1,6 +1,9 @@
 import { errorSchema } from '@flasktoria/contracts/problems'
 import { operations } from '@flasktoria/contracts/rest'
+import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
+import { WarehouseError } from '@flasktoria/warehouse/warehouse'
 import { expect, test } from 'vitest'
+import { createScriptedWarehouse } from './scripted-warehouse.ts'
 import { createTestApp, position, testNow } from './test-app.ts'
 
 const paths = Object.values(operations).map(({ method, path }) => ({
@@ -95,6 +98,25 @@ test('a request keeps the id that nginx gave it; nonsense is replaced', async ()
     (await app.request('/livez', { headers: { 'X-Request-Id': id } })).headers.get('X-Request-Id')
   expect(await idOf('abc-1.2_3')).toBe('abc-1.2_3')
   expect(await idOf('with space')).toMatch(/^[0-9a-f-]{36}$/)
+})
+
+test('the log tells the reason of a foreseen failure, and where an unforeseen one came from', async () => {
+  const logged: { level: string; [fact: string]: unknown }[] = []
+  const logger = { ...createLogger('query-api', 'silent') } as Logger
+  logger.warn = (facts: object) => void logged.push({ level: 'warn', ...facts })
+  logger.error = (facts: object) => void logged.push({ level: 'error', ...facts })
+  for (const fail of ['unavailable', 'statement'] as const)
+    await createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse, logger }).app.request('/api/cost/v')
+  expect(logged).toEqual([
+    {
+      level: 'warn',
+      requestId: expect.any(String),
+      operation: 'getCost',
+      problem: 'warehouse_unavailable',
+      reason: 'secret detail of the engine',
+    },
+    { level: 'error', requestId: expect.any(String), operation: 'getCost', err: expect.any(WarehouseError) },
+  ])
 })
 
 test('the platform is told what works: alive always, ready once the log was read, degraded without it', async () => {

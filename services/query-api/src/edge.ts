@@ -43,12 +43,15 @@ export const answerErrors =
     const cause = problem.cause
     if (cause instanceof WarehouseError) metrics.warehouseFailures.inc({ kind: cause.kind })
     if (problems[problem.code].status >= 500 && cause !== undefined && !c.req.raw.signal.aborted) {
-      const facts = { requestId: c.get('requestId'), operation: c.get('operation'), err: cause }
-      if (problem.code === 'internal') logger.error(facts, 'a request failed')
-      else logger.warn(facts, 'a request could not be answered')
+      const facts = { requestId: c.get('requestId'), operation: c.get('operation') }
+      if (problem.code === 'internal') logger.error({ ...facts, err: cause }, 'a request failed')
+      // Foreseen: our own stack would tell an operator nothing.
+      else logger.warn({ ...facts, problem: problem.code, reason: reasonOf(cause) }, 'a request could not be answered')
     }
     return answerProblem(c, problem)
   }
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 export function answerProblem(c: Context<RequestEnv>, { code, message, fields }: ReturnType<typeof problemOf>) {
   const { status } = problems[code]
