@@ -11,6 +11,9 @@ const refreshEveryMs = 5_000
 /** At most: the costs of a vehicle take three. */
 const statementsPerRequest = 3
 
+/** What is left of a question's time for its answer after the longest wait for a turn. */
+const answerShare = 0.2
+
 /** A server that takes longer is used when it answers: live answers need none, and are not kept waiting. */
 const waitForFirstMs = 1_000
 
@@ -28,8 +31,7 @@ export async function openWarehouse(config: Config, metrics: Metrics, logger: Lo
     waitForFirstMs,
     connectionsPerServer: HS2_CONNECTIONS,
     maxWaiters: MAX_HISTORY_REQUESTS * statementsPerRequest,
-    // Who waits longer for a turn would have too little time left for an answer.
-    maxWaitMs: QUERY_DEADLINE_MS / 2,
+    maxWaitMs: QUERY_DEADLINE_MS * (1 - answerShare),
     refresh: { statements: (dialect) => refreshStatements(dialect, profile), everyMs: refreshEveryMs },
     onStatement: countStatements(metrics, logger),
   })
