@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createVitest, parseCLI, type TestModule, type TestRunResult, type Vitest } from 'vitest/node'
-import { ensureTools } from './servers/packages.ts'
+import { ensureTools, findTool } from './servers/packages.ts'
 import { say, Sentence } from './servers/run.ts'
 import { needsOf } from './testing/needs.ts'
 import { startTestServers, stopTestServers } from './testing/servers.ts'
@@ -42,6 +42,8 @@ async function runTests(vitest: Vitest, filter: string[], cleanup: AsyncDisposab
   const specifications = await vitest.globTestSpecifications(filter)
   const { servers, tools } = needsOf(specifications.map(({ moduleId }) => moduleId))
   await ensureTools(...tools)
+  // Tests of a Redis that dies start their own.
+  if (tools.has('redis')) process.env['REDIS_SERVER'] = await findTool('redis')
   if (servers.size > 0) {
     const dir = mkdtempSync(join(tmpdir(), 'flasktoria-test-'))
     cleanup.defer(() => rmSync(dir, { recursive: true, force: true }))

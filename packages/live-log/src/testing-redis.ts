@@ -13,6 +13,9 @@ export function redisUrl(): string {
   return url
 }
 
+// oxlint-disable-next-line node/no-process-env -- and which program that is
+const program = process.env['REDIS_SERVER'] || 'redis-server'
+
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -28,7 +31,7 @@ export async function ownRedis() {
   const port = await freePort()
   let child: ChildProcess | undefined
   const start = async () => {
-    child = spawn('redis-server', [
+    child = spawn(program, [
       '--port',
       String(port),
       '--bind',
@@ -40,6 +43,7 @@ export async function ownRedis() {
       '--loglevel',
       'notice',
     ])
+    await once(child, 'spawn')
     for await (const chunk of child.stdout!) if (String(chunk).includes('Ready to accept connections')) break
     child.stdout!.resume()
   }
