@@ -19,7 +19,6 @@ export const problems = {
   request_timeout: { status: 408, title: 'The request did not arrive in time.', retryable: true },
   body_too_large: { status: 413, title: 'The body is too large.', retryable: false },
   uri_too_long: { status: 414, title: 'The URL is too long.', retryable: false },
-  unsupported_media_type: { status: 415, title: 'The body has to be JSON.', retryable: false },
   too_many_requests: { status: 429, title: 'Too many requests.', retryable: true },
   headers_too_large: { status: 431, title: 'The request headers are too large.', retryable: false },
   internal: { status: 500, title: 'The server failed.', retryable: true },
