@@ -91,11 +91,14 @@ const settings = ({ dir, port, controllerPort }: KafkaPlace) => ({
 export async function planKafka(place: KafkaPlace): Promise<DaemonPlan> {
   const { dir, port } = place
   const [java, jars] = [await findTool('java'), await kafkaJars()]
-  mkdirSync(dir, { recursive: true })
+  // A killed JVM leaves its unpacked native libraries behind.
+  const tmp = join(dir, 'tmp')
+  mkdirSync(tmp, { recursive: true })
   const properties = join(dir, 'server.properties')
   const lines = Object.entries(settings(place)).map(([key, value]) => `${key}=${value}\n`)
   writeFileSync(properties, lines.join(''))
-  const jvm = ['-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.showDateTime=true', '-cp', join(jars, 'lib', '*')] as const
+  const system = [`-Djava.io.tmpdir=${tmp}`, '-Dorg.slf4j.simpleLogger.showDateTime=true']
+  const jvm = ['-XX:+UseSerialGC', ...system, '-cp', join(jars, 'lib', '*')] as const
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
     const clusterId = randomBytes(16).toString('base64url')
     // In one word: an id may begin with a dash.
