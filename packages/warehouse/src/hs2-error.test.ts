@@ -21,6 +21,12 @@ describe('what a server says becomes one error', () => {
     ['ParseException: Syntax error in line 1: Memory limit exceeded', 'statement'],
     ["AnalysisException: Could not resolve table reference: 'sensor_history'", 'no_table'],
     ["AnalysisException: '42P01: Could not resolve table reference: x' is no date", 'statement'],
+    [
+      'x.SparkException: Lost task 1.0: x.SparkFileNotFoundException: File file:/h/1-2.parquet does not exist',
+      'unavailable',
+    ],
+    ['Disk I/O error: Failed to open HDFS file /h/1-2.parquet Error(2): No such file or directory', 'unavailable'],
+    ['AnalysisException: Path does not exist: /h: No such file or directory', 'statement'],
     ['anything else', 'statement'],
   ])('%s is %s', (text, kind) => expect(kindOf(text)).toBe(kind))
 

@@ -20,6 +20,8 @@ const kindByText: readonly (readonly [RegExp, WarehouseErrorKind])[] = [
   [/Session expired|Invalid session id|Invalid SessionHandle|Session does not exist/i, 'unavailable'],
   [/Invalid or unknown query handle|Invalid OperationHandle|Server is being shut down/i, 'unavailable'],
   [/^(?:.*: )?Cancelled\b|Query was cancell?ed/i, 'cancelled'],
+  // Files were merged since the session listed them; a new one lists them anew.
+  [/FileNotFoundException|No such file or directory|File does not exist/, 'unavailable'],
 ]
 
 /** The state of an operation that ended, as far as it says what happened. */

@@ -229,4 +229,20 @@ describe('a session', () => {
     addFile('2.parquet')
     expect(await count()).toEqual([3, 6, 3])
   })
+
+  it('is replaced by one that lists the files anew when those that it listed were merged', async () => {
+    const [table, source] = [mkdtempSync(join(folder, 'merged-')), join(folder, 'merged-source')]
+    chmodSync(table, 0o777)
+    await execute(`CREATE TABLE ${database}.merged (a BIGINT) USING parquet LOCATION 'file://${table}'`)
+    await execute(`INSERT OVERWRITE DIRECTORY 'file://${source}' USING parquet SELECT id AS a FROM range(0, 3, 1, 1)`)
+    const part = readdirSync(source).find((name) => name.endsWith('.parquet'))!
+    copyFileSync(join(source, part), join(table, '1.parquet'))
+    const session = await open({ connectionsPerServer: 1 })
+    onTestFinished(() => session.close())
+    const sum = () => rowsOf(`SELECT SUM(a) FROM ${database}.merged`, {}, session)
+    expect(await sum()).toEqual([[3]])
+    copyFileSync(join(source, part), join(table, '1-2.parquet'))
+    rmSync(join(table, '1.parquet'))
+    expect(await sum()).toEqual([[3]])
+  })
 })
