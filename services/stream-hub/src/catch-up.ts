@@ -19,7 +19,6 @@ type Deps = {
 const framesAtOnce = 16
 /** Anomalies are appended out of order, by event time, by less than this. */
 const eventDisorderMs = 15 * 60_000
-const anomaliesPath = '/api/anomalies'
 
 /**
  * Brings a session that is behind forward, as long as its connection takes bytes: first its walks, then what changed after
@@ -67,7 +66,7 @@ export class CatchUp {
     if (!seesAnomalies(session.view.filters)) return
     this.#metrics.gaps.inc({ protocol: session.protocol })
     if (session.protocol === 'plain') return
-    const readFrom = since === null ? anomaliesPath : `${anomaliesPath}?start_ts=${since}`
+    const readFrom = `/api/anomalies?start_ts=${since ?? 0}`
     this.#say(session, { type: 'gap', cursor: this.#format(session, behind), since, readFrom })
   }
 

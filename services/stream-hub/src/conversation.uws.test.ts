@@ -159,7 +159,7 @@ describe('a client that comes back', () => {
     after.send({ type: 'subscribe', id: 'all', cursor })
     await after.next('updates')
     expect(after.frames.map(({ type }) => type)).toEqual(['hello', 'ack', 'gap', 'updates'])
-    expect(after.frames[2]).toMatchObject({ since: null, readFrom: '/api/anomalies' })
+    expect(after.frames[2]).toMatchObject({ since: null, readFrom: '/api/anomalies?start_ts=0' })
     expect(after.updates).toHaveLength(10)
   })
 
