@@ -53,21 +53,26 @@ async function runTests(vitest: Vitest, filter: string[], cleanup: AsyncDisposab
   return count(await vitest.start(filter))
 }
 
+/** Ctrl-C comes more than once: from the terminal, and from each parent. Vitest's own answer is to exit at once. */
+function onSignal(end: () => void) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.removeAllListeners(signal).on(signal, end)
+}
+
 async function main(): Promise<void> {
   const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)])
   const isStrict = Boolean(process.env['CI'])
   const cleanup = new AsyncDisposableStack()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => void cleanup.disposeAsync().finally(() => process.exit(1)))
+  let cleaning: Promise<void> | undefined
+  const cleanUp = () => (cleaning ??= cleanup.disposeAsync())
   let tally: Tally = { passed: 0, failed: 1, skipped: [] }
   try {
     const vitest = await createVitest({ ...options, run: true, watch: false })
-    cleanup.defer(() => vitest.close())
-    tally = await runTests(vitest, filter, cleanup)
+    onSignal(() => void cleanUp().finally(() => process.exit(1)))
+    tally = await runTests(vitest, filter, cleanup).finally(() => vitest.close())
   } catch (error) {
     console.error(error instanceof Sentence ? `flasktoria: ${error.message}` : error)
   } finally {
-    await cleanup.disposeAsync()
+    await cleanUp()
   }
   for (const { title, reason } of tally.skipped)
     say(`skipped${isStrict ? ', which fails here' : ''}: ${title} (${reason})`)

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { cached, cacheDir, withLock } from './cache.ts'
 import { run, say, Sentence, tail } from './run.ts'
@@ -69,22 +69,18 @@ async function locate(tool: Tool): Promise<string | undefined> {
 const policy = '/usr/sbin/policy-rc.d'
 const mark = '# flasktoria: no daemons while packages are installed'
 
-/** Keeps packages from starting the daemons that they bring. A policy of the machine's own stays. */
-async function withoutDaemons<T>(work: () => Promise<T>): Promise<T> {
-  const isForeign = existsSync(policy) && !readFileSync(policy, 'utf8').includes(mark)
-  if (isForeign) return work()
-  writeFileSync(policy, `#!/bin/sh\n${mark}\nexit 101\n`, { mode: 0o755 })
-  try {
-    return await work()
-  } finally {
-    rmSync(policy, { force: true })
-  }
-}
+/** Runs its arguments while packages start none of the daemons that they bring. The shell tidies up even when we are gone. */
+const withoutDaemons = `
+printf '#!/bin/sh\\n%s\\nexit 101\\n' '${mark}' > ${policy} && chmod 755 ${policy}
+trap 'rm -f ${policy}' EXIT
+trap 'exit 1' HUP INT TERM
+"$@"`
 
 const apt = (...words: string[]) =>
-  run(['apt-get', '-q', '-y', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=3', ...words], {
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  })
+  ['apt-get', '-q', '-y', '-o', 'DPkg::Lock::Timeout=300', '-o', 'Acquire::Retries=3', ...words] as const
+
+const runApt = (command: readonly [string, ...string[]]) =>
+  run(command, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
 
 const hasApt = () => process.getuid?.() === 0 && candidates(['apt-get']).length > 0
 
@@ -92,14 +88,17 @@ const hasApt = () => process.getuid?.() === 0 && candidates(['apt-get']).length 
 async function aptInstall(tools: readonly Tool[]): Promise<string | undefined> {
   say(`installing ${tools.join(', ')} with apt-get …`)
   return withLock(join(cacheDir, 'apt.lock'), async () => {
-    const update = await apt('update')
+    const update = await runApt(apt('update'))
     const packages: string[] = []
     for (const tool of tools) {
       const known = requirements[tool].apt
       const shown = await Promise.all(known.map((name) => run(['apt-cache', 'show', name])))
       packages.push(known[shown.findIndex(({ ok }) => ok)] ?? known[0]!)
     }
-    const install = await withoutDaemons(() => apt('install', '--no-install-recommends', ...packages))
+    const command = apt('install', '--no-install-recommends', ...packages)
+    // A policy of the machine's own stays.
+    const isForeign = existsSync(policy) && !readFileSync(policy, 'utf8').includes(mark)
+    const install = await runApt(isForeign ? command : ['sh', '-c', withoutDaemons, 'sh', ...command])
     return install.ok ? undefined : `apt-get: ${tail(update.ok ? install : update)}`
   })
 }
