@@ -110,6 +110,8 @@ try {
   if (program === 'pnpm') process.exit(pnpm(...args))
   install(pnpm)
   if (!program) process.exit(0)
+  // kafkajs sets timers in the past.
+  env.NODE_OPTIONS = `${env.NODE_OPTIONS ?? ''} --disable-warning=TimeoutNegativeWarning`
   const child = /\.(ts|mjs|js)$/.test(program)
     ? spawn(node, [program, ...args], { cwd: root, env, stdio: 'inherit' })
     : spawn(program, args, { cwd: root, env, stdio: 'inherit' })
