@@ -68,6 +68,8 @@ beforeAll(async () => {
   await ensureBaseImages(engine)
   const port = await freePort()
   origin = `http://127.0.0.1:${port}`
+  // The servers that the other tests share are not those of these containers.
+  for (const name of ['REDIS_URL', 'KAFKA_BROKERS', 'HS2_URL']) delete engine.env[name]
   Object.assign(engine.env, {
     PORT: String(port),
     HISTORY_FLUSH_INTERVAL_MS: '3000',

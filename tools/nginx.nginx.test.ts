@@ -6,7 +6,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { freePort, isListening, startDaemon } from './servers/daemon.ts'
 import { planNginx } from './servers/nginx.ts'
@@ -369,8 +369,15 @@ describe('limits', () => {
       edit: { 'upstreams.conf': (text) => text.replace(/connections \d+/, 'connections 1') },
     })
     expect((await ask(limited, '/api/map')).status).toBe(200)
-    const socket = new WebSocket(`ws://127.0.0.1:${limited}/ws`)
-    await once(socket, 'open')
+    // nginx may take a moment to notice that the connection of the question is closed.
+    const tryToOpen = () => {
+      const socket = new WebSocket(`ws://127.0.0.1:${limited}/ws`)
+      return once(socket, 'open').then(
+        () => socket,
+        () => undefined,
+      )
+    }
+    const socket = await vi.waitUntil(tryToOpen, { timeout: 5_000 })
     expectProblem(await ask(limited, '/api/map'), 'too_many_requests')
     socket.close()
   })

@@ -8,6 +8,8 @@ import {
 import { tableName, tableProfiles, type TableProfile } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import type { Logger } from '@flasktoria/service-kit/logger'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 
 const tables = ['sensor', 'anomaly'] as const
@@ -93,6 +95,8 @@ export class HistoryRegistrar {
     const layout = historyTables[table]
     const name = tableName(dialect, this.#profile, this.#profile[table])
     if (!this.#created.has(table)) {
+      // An engine that may only read the folder can't make what its table shall lie in.
+      await mkdir(join(this.#directory, layout.directory), { recursive: true })
       await this.#execute(createTableStatement(dialect, name, layout, this.#location))
       this.#created.add(table)
     }

@@ -1,10 +1,9 @@
-import { historyTables, type HistoryTableName } from '@flasktoria/warehouse/history-layout'
+import type { HistoryTableName } from '@flasktoria/warehouse/history-layout'
 import { openParquetWriter } from '@flasktoria/warehouse/parquet-writer'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { mkdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { createHistoryMetrics } from './history-metrics.ts'
 import { HistoryRegistrar } from './history-registrar.ts'
 import { HistoryTidy } from './history-tidy.ts'
@@ -36,8 +35,6 @@ export async function openHistory(
   const directory = resolve(options.directory)
   const metrics = createHistoryMetrics(parts.metrics)
   const { interpret, logger } = parts
-  // Before any row: an engine that only reads the folder can't make what its tables shall lie in.
-  for (const table of Object.values(historyTables)) await mkdir(join(directory, table.directory), { recursive: true })
   const parquet = await openParquetWriter({ directory })
   const tidy = new HistoryTidy(directory, { parquet, metrics, logger })
   const { register } = options

@@ -45,7 +45,12 @@ const fresh = (name: string) => `${name}-${run}-${++count}`
 const createTopic = async (topic: string, numPartitions = 1) => {
   await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
   // Only now does every partition take records; a batch that one of them refuses would be sent twice to the others.
-  await admin.fetchTopicOffsets(topic)
+  const hasLeaders = () =>
+    admin.fetchTopicOffsets(topic).then(
+      () => true,
+      () => false,
+    )
+  await expect.poll(hasLeaders, eventually).toBe(true)
   return topic
 }
 
