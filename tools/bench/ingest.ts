@@ -126,7 +126,7 @@ export async function benchIngest({ dir, rounds, cleanup }: Bench): Promise<void
     conditions: { records, partitions, vehicles, form: 'sensor', rounds },
     rows,
     ratios: {
-      'CPU per record of the no-op consumer':
+      'CPU per record, ours / no-op':
         rows['kafka-ingest']['CPU µs / record'] / rows['kafkajs, no-op']['CPU µs / record'],
     },
   })

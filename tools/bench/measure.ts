@@ -57,7 +57,6 @@ export type Result = {
   conditions: Record<string, string | number>
   /** Ours first. */
   rows: Record<string, Record<string, number>>
-  /** How many times more ours does, or less it needs. */
   ratios: Record<string, number>
 }
 
