@@ -36,12 +36,21 @@ export function asyncapiDocument(version: string): JsonSchema {
     Ack: stream.ackSchema,
     Snapshot: stream.snapshotSchema,
     Updates: stream.updatesSchema,
+    Leave: stream.leaveSchema,
     Gap: stream.gapSchema,
+    Feed: stream.feedSchema,
+    Stats: stream.statsSchema,
     Pong: stream.pongSchema,
     StreamError: stream.streamErrorSchema,
     Bye: stream.byeSchema,
   }
-  const client = { Subscribe: stream.subscribeSchema, Unsubscribe: stream.unsubscribeSchema, Ping: stream.pingSchema }
+  const client = {
+    Subscribe: stream.subscribeSchema,
+    UpdateSubscription: stream.updateSubscriptionSchema,
+    Unsubscribe: stream.unsubscribeSchema,
+    StatsRequest: stream.statsRequestSchema,
+    Ping: stream.pingSchema,
+  }
   const codes = Object.entries(closeCodes).map(([reason, code]) => `${code} ${reason}`)
 
   const channels = {

@@ -33,22 +33,66 @@ const subscriptionIdSchema = z
   .max(64)
   .meta({ description: 'Chosen by the client, unique in its session.' })
 
+const longitudeSchema = z.number().min(-540).max(540)
+const latitudeSchema = z.number().min(-90).max(90)
+
+export const bboxSchema = z
+  .tuple([longitudeSchema, latitudeSchema, longitudeSchema, latitudeSchema])
+  .refine(([, south, , north]) => south <= north, 'south lies north of north')
+  .meta({
+    id: 'Bbox',
+    description:
+      'West, south, east, north in degrees, edges included, as in GeoJSON. West above east spans the antimeridian; a map that was scrolled across it may count on beyond ±180. 360° wide and more is every longitude.',
+  })
+export type Bbox = z.infer<typeof bboxSchema>
+
+/** What a subscription lets through; each is optional and narrows. */
+const wishes = {
+  kinds: z.array(updateKindSchema).min(1).max(8).optional().meta({ description: 'Absent: every kind.' }),
+  vehicles: z
+    .array(vehicleIdSchema)
+    .max(streamLimits.vehiclesPerSubscription)
+    .optional()
+    .meta({ description: 'Absent: every vehicle.' }),
+  sensors: z.array(sensorIdSchema).max(streamLimits.sensorsPerSubscription).optional().meta({
+    description: 'Narrows sensordata and sensorstatus. Absent: every sensor.',
+  }),
+  bbox: bboxSchema.optional().meta({
+    description:
+      'Vehicles while they are in this box. One that comes in arrives as a snapshot, one that goes out by `leave`. An anomaly counts where its vehicle was then.',
+  }),
+  positionsOnly: z.boolean().optional().meta({ description: 'Short for kinds ["position"].' }),
+  maxRateHz: z.number().min(0.1).max(100).optional().meta({
+    description:
+      'At most so many frames a second; what came between is conflated. Anomalies come with the fastest subscription of a session.',
+  }),
+  every: z.boolean().optional().meta({
+    description: 'Every reading of sensordata, not only the newest one; what could not be kept is told by `gap`.',
+  }),
+}
+const isOneChoice = ({ vehicles, bbox }: { vehicles?: unknown; bbox?: unknown }) => !(vehicles && bbox)
+const oneChoice = 'vehicles and bbox exclude each other'
+
 export const subscribeSchema = z
   .object({
     type: z.literal('subscribe'),
     id: subscriptionIdSchema,
-    kinds: z.array(updateKindSchema).min(1).max(8).optional().meta({ description: 'Absent: every kind.' }),
-    vehicles: z
-      .array(vehicleIdSchema)
-      .max(streamLimits.vehiclesPerSubscription)
-      .optional()
-      .meta({ description: 'Absent: every vehicle.' }),
-    sensors: z.array(sensorIdSchema).max(streamLimits.sensorsPerSubscription).optional().meta({
-      description: 'Narrows sensordata and sensorstatus. Absent: every sensor.',
-    }),
+    ...wishes,
     cursor: cursorSchema.optional().meta({ description: 'Resume: what changed since, instead of a snapshot.' }),
   })
+  .refine(isOneChoice, oneChoice)
   .meta({ id: 'Subscribe' })
+
+export const updateSubscriptionSchema = z
+  .object({ type: z.literal('update'), id: subscriptionIdSchema, ...wishes })
+  .refine(isOneChoice, oneChoice)
+  .meta({
+    id: 'UpdateSubscription',
+    description:
+      'Changes a subscription in place: what is absent stays. `bbox` takes the place of `vehicles`, and the other way round. What becomes visible arrives as a snapshot, what is gone by `leave`.',
+  })
+
+export const statsRequestSchema = z.object({ type: z.literal('stats') }).meta({ id: 'StatsRequest' })
 
 export const unsubscribeSchema = z
   .object({ type: z.literal('unsubscribe'), id: subscriptionIdSchema })
@@ -59,10 +103,17 @@ export const pingSchema = z
   .meta({ id: 'Ping' })
 
 export const clientMessageSchema = z
-  .discriminatedUnion('type', [subscribeSchema, unsubscribeSchema, pingSchema])
+  .discriminatedUnion('type', [
+    subscribeSchema,
+    updateSubscriptionSchema,
+    unsubscribeSchema,
+    statsRequestSchema,
+    pingSchema,
+  ])
   .meta({ id: 'ClientMessage' })
 export type ClientMessage = z.infer<typeof clientMessageSchema>
 export type Subscribe = z.infer<typeof subscribeSchema>
+export type UpdateSubscription = z.infer<typeof updateSubscriptionSchema>
 
 /* ── server → client ───────────────────────────────────────────────────────────────────────────────────────────── */
 
@@ -78,7 +129,7 @@ export const helloSchema = z
 
 export const ackSchema = z
   .object({ type: z.literal('ack'), id: subscriptionIdSchema })
-  .meta({ id: 'Ack', description: 'The subscription was made or taken away.' })
+  .meta({ id: 'Ack', description: 'The subscription was made, changed or taken away.' })
 
 export const snapshotSchema = z
   .object({
@@ -86,18 +137,18 @@ export const snapshotSchema = z
     id: subscriptionIdSchema,
     cursor: cursorSchema,
     updates: z.array(updateSchema),
-    part: z
-      .int()
-      .nonnegative()
-      .meta({ description: 'Number of this frame in its snapshot; 0 replaces what was there.' }),
+    part: z.int().nonnegative().meta({
+      description: 'Number of this frame in its snapshot; 0 replaces what was there, unless the reason is `entered`.',
+    }),
     more: z.boolean().meta({ description: 'More frames of the same snapshot follow.' }),
-    reason: z.enum(['subscribed', 'epoch', 'cursor_unknown']).meta({
-      description: 'Why: a new subscription; the log began anew; the cursor was not understood.',
+    reason: z.enum(['subscribed', 'epoch', 'cursor_unknown', 'moved', 'entered']).meta({
+      description:
+        'Why: a new subscription; the log began anew; the cursor was not understood or lies too far back for a box; the box moved. `entered`: vehicles that came into view; adds to what was there.',
     }),
   })
   .meta({
     id: 'Snapshot',
-    description: 'The present state of everything that a subscription sees. Replaces what was there.',
+    description: 'The present state of everything that a subscription sees, or of vehicles that came into its view.',
   })
 
 export const updatesSchema = z
@@ -109,17 +160,61 @@ export const updatesSchema = z
   })
   .meta({ id: 'Updates', description: 'What changed, over all subscriptions of the session.' })
 
+export const leaveSchema = z
+  .object({
+    type: z.literal('leave'),
+    id: subscriptionIdSchema,
+    cursor: cursorSchema,
+    vehicles: z.array(vehicleIdSchema).min(1),
+  })
+  .meta({ id: 'Leave', description: 'Vehicles that a subscription does not see any more.' })
+
 export const gapSchema = z
   .object({
     type: z.literal('gap'),
     cursor: cursorSchema,
+    kind: z.enum(['anomaly', 'sensordata']).meta({ description: '`sensordata`: of subscriptions with `every` only.' }),
     since: z
       .int()
       .nullable()
-      .meta({ description: 'Anomalies after this time (epoch ms) may be missing; null: unknown.' }),
-    readFrom: z.string().meta({ description: 'Where to read them: a path of the REST API.' }),
+      .meta({ description: 'What came after this time (epoch ms) may be missing; null: unknown.' }),
+    readFrom: z.string().meta({ description: 'Where to read it: a path of the REST API, maybe with a variable.' }),
   })
-  .meta({ id: 'Gap', description: 'Anomalies were missed.' })
+  .meta({ id: 'Gap', description: 'Anomalies, or readings that were to come each, were missed.' })
+
+const lag = (description: string) => z.int().nonnegative().nullable().meta({ description })
+
+export const feedSchema = z
+  .object({
+    type: z.literal('feed'),
+    lagMs: lag('Age of the newest record, by its own time; null: there is none.'),
+    kafkaLagRecords: lag('How many records in Kafka were not read yet; null: unknown.'),
+    kafkaLagMs: lag('Age of the last record that was read, while others wait; 0: none waits; null: unknown.'),
+    logLagMs: lag('From ingest to here, of the last update, or since the live log is away; null: unknown.'),
+    warehouseLagMs: lag('Age of the oldest record that is not in the history yet; null: unknown.'),
+  })
+  .meta({ id: 'Feed', description: 'How fresh the data is. Comes every few seconds.' })
+
+const countSchema = z.int().nonnegative()
+
+export const statsSchema = z
+  .object({
+    type: z.literal('stats'),
+    openForMs: countSchema,
+    frames: countSchema.meta({ description: 'Sent to this session, with updates or snapshots.' }),
+    bytes: countSchema,
+    delivered: countSchema.meta({ description: 'Updates sent.' }),
+    conflated: countSchema.meta({ description: 'Updates that newer ones stood for.' }),
+    caughtUp: countSchema.meta({ description: 'Updates that came later, because the connection was slow.' }),
+    bufferedBytes: countSchema.meta({ description: 'That wait in the hub for this connection.' }),
+    roundTripMs: countSchema.nullable().meta({ description: 'Of the last ping, behind all data; null: none yet.' }),
+    maxRateHz: z
+      .number()
+      .nullable()
+      .meta({ description: 'Lowered by the hub for a slow connection; null: it is not.' }),
+    isLagging: z.boolean(),
+  })
+  .meta({ id: 'Stats', description: 'What the hub did for this session.' })
 
 export const pongSchema = z.object({ type: z.literal('pong'), nonce: z.string().optional() }).meta({ id: 'Pong' })
 
@@ -148,7 +243,10 @@ export const serverMessageSchema = z
     ackSchema,
     snapshotSchema,
     updatesSchema,
+    leaveSchema,
     gapSchema,
+    feedSchema,
+    statsSchema,
     pongSchema,
     streamErrorSchema,
     byeSchema,

@@ -58,6 +58,20 @@ export const sensorstatusUpdateSchema = z
   })
   .meta({ id: 'SensorstatusUpdate' })
 
+export const vehicleStatusSchema = z.enum(['online', 'stale', 'offline'])
+export type VehicleStatus = z.infer<typeof vehicleStatusSchema>
+
+export const vehiclestatusUpdateSchema = z
+  .object({
+    update_type: z.literal('vehiclestatus'),
+    vehicle_id: vehicleIdSchema,
+    value: vehicleStatusSchema.meta({
+      description: 'Measured by how often this vehicle reports: `stale` when it is overdue, `offline` when it is gone.',
+    }),
+    timestamp: timestampSchema,
+  })
+  .meta({ id: 'VehiclestatusUpdate', description: 'Whether a vehicle reports. Sent when that changes.' })
+
 export const anomalyUpdateSchema = anomalyListingSchema
   .extend({ update_type: z.literal('anomaly') })
   .meta({ id: 'AnomalyUpdate' })
@@ -67,6 +81,7 @@ export const updateSchema = z
     positionUpdateSchema,
     sensordataUpdateSchema,
     sensorstatusUpdateSchema,
+    vehiclestatusUpdateSchema,
     anomalyUpdateSchema,
   ])
   .meta({ id: 'Update', description: 'One thing that changed about a vehicle.' })
@@ -74,16 +89,21 @@ export type Update = z.infer<typeof updateSchema>
 export type PositionUpdate = z.infer<typeof positionUpdateSchema>
 export type SensordataUpdate = z.infer<typeof sensordataUpdateSchema>
 export type SensorstatusUpdate = z.infer<typeof sensorstatusUpdateSchema>
+export type VehiclestatusUpdate = z.infer<typeof vehiclestatusUpdateSchema>
 export type AnomalyUpdate = z.infer<typeof anomalyUpdateSchema>
 
-export const updateKinds = ['position', 'sensordata', 'sensorstatus', 'anomaly'] as const
+export const updateKinds = ['position', 'sensordata', 'sensorstatus', 'vehiclestatus', 'anomaly'] as const
 export const updateKindSchema = z.enum(updateKinds)
 export type UpdateKind = z.infer<typeof updateKindSchema>
+
+/** What clients without sub-protocol get: the kinds that the old contract knows. */
+export const plainKinds: readonly UpdateKind[] = ['position', 'sensordata', 'sensorstatus', 'anomaly']
 
 /** `merge`: the latest by event time wins per (kind, vehicle, sensor). `event`: each one counts, in order, once. */
 export const updateClass: Record<UpdateKind, 'merge' | 'event'> = {
   position: 'merge',
   sensordata: 'merge',
   sensorstatus: 'merge',
+  vehiclestatus: 'merge',
   anomaly: 'event',
 }

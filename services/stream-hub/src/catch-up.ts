@@ -67,7 +67,7 @@ export class CatchUp {
     this.#metrics.gaps.inc({ protocol: session.protocol })
     if (session.protocol === 'plain') return
     const readFrom = `/api/anomalies?start_ts=${since ?? 0}`
-    this.#say(session, { type: 'gap', cursor: this.#format(session, behind), since, readFrom })
+    this.#say(session, { type: 'gap', kind: 'anomaly', cursor: this.#format(session, behind), since, readFrom })
   }
 
   /** One frame of a walk. */
