@@ -18,9 +18,10 @@ test('entries come out of a batch as they went in', () => {
     fc.property(
       fc.array(fc.tuple(draft, fc.boolean()), { minLength: 1 }),
       fc.integer({ min: 1, max: 1e15 }),
-      (items, first) => {
-        const entries = items.map(([fields, isLate], index) => ({ ...fields, seq: first + index, isLate }))
-        const batch = { epoch: 'e1', first, entries }
+      fc.maxSafeNat(),
+      (items, first, appendedAt) => {
+        const entries = items.map(([fields, isLate], index) => ({ ...fields, seq: first + index, appendedAt, isLate }))
+        const batch = { epoch: 'e1', first, appendedAt, entries }
         expect(parseBatch(formatBatch(batch))).toEqual(batch)
       },
     ),
@@ -29,15 +30,27 @@ test('entries come out of a batch as they went in', () => {
 
 test('a state value comes out as it went in', () => {
   fc.assert(
-    fc.property(draft, fc.maxSafeInteger().map(Math.abs), (fields, seq) => {
-      const value = `${seq}\t${fields.eventTs}\t${fields.json}`
-      expect(parseState(mergeKey(fields), value)).toEqual({ ...fields, seq, isLate: false })
+    fc.property(draft, fc.maxSafeNat(), fc.maxSafeNat(), (fields, seq, appendedAt) => {
+      const value = `${seq}@${appendedAt}\t${fields.eventTs}\t${fields.json}`
+      expect(parseState(mergeKey(fields), value)).toEqual({ ...fields, seq, appendedAt, isLate: false })
     }),
   )
 })
 
+test('what a version without append times left is read, its append time unknown', () => {
+  expect(parseBatch('e1\t7\t1\nNposition\tv\t\t5\t{}')).toMatchObject({ appendedAt: 0, entries: [{ appendedAt: 0 }] })
+  expect(parseState('position\tv\t', '7\t5\t{}')).toMatchObject({ seq: 7, eventTs: 5, appendedAt: 0 })
+})
+
+test('an append time that is none is refused', () => {
+  for (const time of ['', '-1', '1.5', 'x', '1e300', '1@2']) {
+    expect(() => parseBatch(`e1\t7\t1\t${time}\nNposition\tv\t\t5\t{}`)).toThrow(MalformedBatch)
+    if (time !== '1@2') expect(() => parseState('position\tv\t', `7@${time}\t5\t{}`)).toThrow(MalformedBatch)
+  }
+})
+
 test('a batch that was cut or damaged is refused, never misread in silence', () => {
-  const whole = 'e1\t7\t2\nNposition\tv\t\t1\t{}\nLsensordata\tv\ts\t1\t{}'
+  const whole = 'e1\t7\t2\t1800000000000\nNposition\tv\t\t1\t{}\nLsensordata\tv\ts\t1\t{}'
   expect(parseBatch(whole).entries).toHaveLength(2)
   const jsonOfTheLast = whole.lastIndexOf('{}')
   for (let length = 0; length < jsonOfTheLast; length++)
@@ -46,15 +59,18 @@ test('a batch that was cut or damaged is refused, never misread in silence', () 
 
 test('whatever else comes is refused with one kind of error', () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom('\t', '\n', 'N', 'L', '1', 'e', 'position', '{') }), (garbage) => {
-      let refusal: unknown
-      try {
-        parseBatch(garbage)
-      } catch (error) {
-        refusal = error
-      }
-      expect(refusal === undefined || refusal instanceof MalformedBatch).toBe(true)
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('\t', '\n', 'N', 'L', '1', '@', 'e', 'position', '{') }),
+      (garbage) => {
+        let refusal: unknown
+        try {
+          parseBatch(garbage)
+        } catch (error) {
+          refusal = error
+        }
+        expect(refusal === undefined || refusal instanceof MalformedBatch).toBe(true)
+      },
+    ),
   )
 })
 

@@ -5,14 +5,15 @@ import { mergeKey, type Draft, type Entry } from './log.ts'
  * How entries travel through Redis: as text, a line each, the routing fields in front of the JSON so that nobody has to parse
  * it. Ids hold no control characters and JSON escapes them, so tabs and line feeds separate.
  *
- *     batch   = epoch TAB first seq TAB count LF line LF line …
+ *     batch   = epoch TAB first seq TAB count TAB append time LF line LF line …
  *     line    = mark key TAB event time TAB json       mark: N newest of its key, or an event; L late
  *     key     = kind TAB vehicle TAB sensor
- *     state   = seq TAB event time TAB json            of a key
+ *     state   = seq @ append time TAB event time TAB json      of a key
  *
+ * Before append times were noted, batches and states had none; what such a version left in Redis is still read.
  * Batches and states are written by the append script (log-scripts.ts), inside Redis.
  */
-export type Batch = { epoch: string; first: number; entries: Entry[] }
+export type Batch = { epoch: string; first: number; appendedAt: number; entries: Entry[] }
 
 export class MalformedBatch extends Error {
   override readonly name = 'MalformedBatch'
@@ -20,9 +21,9 @@ export class MalformedBatch extends Error {
 
 export const lastSeq = ({ first, entries }: Batch): number => first + entries.length - 1
 
-export const formatBatch = ({ epoch, first, entries }: Batch): string =>
+export const formatBatch = ({ epoch, first, appendedAt, entries }: Batch): string =>
   [
-    `${epoch}\t${first}\t${entries.length}`,
+    `${epoch}\t${first}\t${entries.length}\t${appendedAt}`,
     ...entries.map((entry) => `${entry.isLate ? 'L' : 'N'}${mergeKey(entry)}\t${entry.eventTs}\t${entry.json}`),
   ].join('\n')
 
@@ -36,7 +37,7 @@ export function assertFits({ vehicle, sensor, eventTs, json, statusJson = '' }: 
 const kinds = new Set<string>(updateKinds)
 
 /** `text` from a position on: key TAB event time TAB json. @throws MalformedBatch */
-function parseFields(text: string, from: number, seq: number, isLate: boolean): Entry {
+function parseFields(text: string, from: number, seq: number, appendedAt: number, isLate: boolean): Entry {
   const afterKind = text.indexOf('\t', from)
   const afterVehicle = text.indexOf('\t', afterKind + 1)
   const afterSensor = text.indexOf('\t', afterVehicle + 1)
@@ -55,32 +56,44 @@ function parseFields(text: string, from: number, seq: number, isLate: boolean): 
     vehicle: text.slice(afterKind + 1, afterVehicle),
     sensor: text.slice(afterVehicle + 1, afterSensor),
     eventTs,
+    appendedAt,
     isLate,
     json: text.slice(afterTime + 1),
   }
 }
 
 /** @throws MalformedBatch */
+function parseAppendTime(text: string | undefined): number {
+  if (text === undefined) return 0
+  const appendedAt = Number(text)
+  if (text === '' || !Number.isSafeInteger(appendedAt) || appendedAt < 0)
+    throw new MalformedBatch('an append time is none')
+  return appendedAt
+}
+
+/** @throws MalformedBatch */
 export function parseBatch(text: string): Batch {
   const lines = text.split('\n')
-  const [epoch, first, count] = (lines[0] ?? '').split('\t')
+  const [epoch, first, count, appendTime] = (lines[0] ?? '').split('\t')
   const firstSeq = Number(first)
   if (!epoch || !Number.isSafeInteger(firstSeq) || firstSeq < 1) throw new MalformedBatch('the header is not ours')
   if (lines.length < 2 || Number(count) !== lines.length - 1)
     throw new MalformedBatch(`${count} entries announced, ${lines.length - 1} came`)
+  const appendedAt = parseAppendTime(appendTime)
   const entries: Entry[] = []
   for (let index = 1; index < lines.length; index++) {
     const line = lines[index]!
     if (line[0] !== 'N' && line[0] !== 'L') throw new MalformedBatch('a line has no mark')
-    entries.push(parseFields(line, 1, firstSeq + index - 1, line[0] === 'L'))
+    entries.push(parseFields(line, 1, firstSeq + index - 1, appendedAt, line[0] === 'L'))
   }
-  return { epoch, first: firstSeq, entries }
+  return { epoch, first: firstSeq, appendedAt, entries }
 }
 
 /** The latest entry of a MERGE key. @throws MalformedBatch */
 export function parseState(key: string, value: string): Entry {
-  const afterSeq = value.indexOf('\t')
-  const seq = Number(value.slice(0, afterSeq))
-  if (afterSeq < 1 || !Number.isSafeInteger(seq)) throw new MalformedBatch('a state value has no seq')
-  return parseFields(`${key}${value.slice(afterSeq)}`, 0, seq, false)
+  const afterPlace = value.indexOf('\t')
+  const [seqText, appendTime] = value.slice(0, afterPlace).split('@')
+  const seq = Number(seqText)
+  if (afterPlace < 1 || !seqText || !Number.isSafeInteger(seq)) throw new MalformedBatch('a state value has no seq')
+  return parseFields(`${key}${value.slice(afterPlace)}`, 0, seq, parseAppendTime(appendTime), false)
 }

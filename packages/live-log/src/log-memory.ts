@@ -62,7 +62,6 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
 }
 
 type Follower = { listener: LogListener; since: number }
-type Kept = { arrivedAt: number; entry: Entry }
 
 /** What the log remembers: the last entries, the latest of each MERGE key, and the ids of events. */
 class Sequence {
@@ -70,10 +69,10 @@ class Sequence {
   readonly #epoch = freshEpoch()
   #head = 0
   /** Oldest first; what stands before `#recentStart` is forgotten and cut off in strides. */
-  #recent: Kept[] = []
+  #recent: Entry[] = []
   #recentStart = 0
   /** By seq, so by arrival: an update moves its key to the end. */
-  readonly #state = new Map<string, Kept>()
+  readonly #state = new Map<string, Entry>()
   readonly #eventIds = new Map<string, number>()
 
   constructor({
@@ -95,57 +94,56 @@ class Sequence {
     return {
       epoch: this.#epoch,
       head: this.#head,
-      state: Array.from(this.#state.values(), ({ entry }) => entry),
-      recent: this.#recent.slice(this.#recentStart).map(({ entry }) => entry),
+      state: [...this.#state.values()],
+      recent: this.#recent.slice(this.#recentStart),
     }
   }
 
   append(drafts: readonly Draft[]): { entries: Entry[]; late: number; duplicates: number } {
-    const arrivedAt = this.#limits.now()
+    const appendedAt = this.#limits.now()
     const added = { entries: [] as Entry[], late: 0, duplicates: 0 }
     for (const draft of drafts) {
       if (updateClass[draft.kind] === 'event') {
-        if (this.#isKnown(draft.id, arrivedAt)) added.duplicates++
-        else added.entries.push(this.#place(draft, arrivedAt))
+        if (this.#isKnown(draft.id, appendedAt)) added.duplicates++
+        else added.entries.push(this.#place(draft, appendedAt))
       } else if (this.#isLate(draft)) {
         added.late++
-        if (draft.kind === 'sensordata') added.entries.push(this.#place(draft, arrivedAt, true))
+        if (draft.kind === 'sensordata') added.entries.push(this.#place(draft, appendedAt, true))
       } else {
-        added.entries.push(this.#keep(draft, arrivedAt))
+        added.entries.push(this.#keep(draft, appendedAt))
         const { statusJson } = draft
         if (statusJson === undefined) continue
         const status: Draft = { ...draft, kind: 'sensorstatus', json: statusJson }
-        if (this.#state.get(mergeKey(status))?.entry.json !== statusJson)
-          added.entries.push(this.#keep(status, arrivedAt))
+        if (this.#state.get(mergeKey(status))?.json !== statusJson) added.entries.push(this.#keep(status, appendedAt))
       }
     }
-    this.#forget(arrivedAt)
+    this.#forget(appendedAt)
     return added
   }
 
   #isLate(draft: Draft): boolean {
     const latest = this.#state.get(mergeKey(draft))
-    return latest !== undefined && latest.entry.eventTs > draft.eventTs
+    return latest !== undefined && latest.eventTs > draft.eventTs
   }
 
-  #isKnown(id: string | undefined, arrivedAt: number): boolean {
+  #isKnown(id: string | undefined, appendedAt: number): boolean {
     if (!id) return false
     if (this.#eventIds.has(id)) return true
-    this.#eventIds.set(id, arrivedAt)
+    this.#eventIds.set(id, appendedAt)
     return false
   }
 
-  #keep(draft: Draft, arrivedAt: number): Entry {
-    const entry = this.#place(draft, arrivedAt)
+  #keep(draft: Draft, appendedAt: number): Entry {
+    const entry = this.#place(draft, appendedAt)
     const key = mergeKey(entry)
     this.#state.delete(key)
-    this.#state.set(key, { arrivedAt, entry })
+    this.#state.set(key, entry)
     return entry
   }
 
-  #place({ kind, vehicle, sensor, eventTs, json }: Draft, arrivedAt: number, isLate = false): Entry {
-    const entry: Entry = { seq: ++this.#head, kind, vehicle, sensor, eventTs, isLate, json }
-    this.#recent.push({ arrivedAt, entry })
+  #place({ kind, vehicle, sensor, eventTs, json }: Draft, appendedAt: number, isLate = false): Entry {
+    const entry: Entry = { seq: ++this.#head, kind, vehicle, sensor, eventTs, appendedAt, isLate, json }
+    this.#recent.push(entry)
     return entry
   }
 
@@ -153,19 +151,19 @@ class Sequence {
     const { recentMs, maxRecent, retentionMs, maxEventIds } = this.#limits
     while (this.#recentStart < this.#recent.length) {
       const isTooMany = this.#recent.length - this.#recentStart > maxRecent
-      if (!isTooMany && this.#recent[this.#recentStart]!.arrivedAt >= now - recentMs) break
+      if (!isTooMany && this.#recent[this.#recentStart]!.appendedAt >= now - recentMs) break
       this.#recentStart++
     }
     if (this.#recentStart > this.#recent.length / 2) {
       this.#recent = this.#recent.slice(this.#recentStart)
       this.#recentStart = 0
     }
-    for (const [key, { arrivedAt }] of this.#state) {
-      if (arrivedAt >= now - retentionMs) break
+    for (const [key, { appendedAt }] of this.#state) {
+      if (appendedAt >= now - retentionMs) break
       this.#state.delete(key)
     }
-    for (const [id, arrivedAt] of this.#eventIds) {
-      if (arrivedAt >= now - retentionMs && this.#eventIds.size <= maxEventIds) break
+    for (const [id, appendedAt] of this.#eventIds) {
+      if (appendedAt >= now - retentionMs && this.#eventIds.size <= maxEventIds) break
       this.#eventIds.delete(id)
     }
   }

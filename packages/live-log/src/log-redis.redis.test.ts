@@ -58,7 +58,7 @@ test('a lost last batch is noticed without a next one', async () => {
   await until(() => picture.head === 1)
   // A batch in the stream and in the seq, of which nobody was told.
   const entry = { ...picture.entries[0]!, seq: 2, eventTs: 2, json: '{"at":2}' }
-  const batch = formatBatch({ epoch: picture.snapshots[0]!.epoch, first: 2, entries: [entry] })
+  const batch = formatBatch({ epoch: picture.snapshots[0]!.epoch, first: 2, appendedAt: 5, entries: [entry] })
   await redis.xadd(keys.stream, '2-0', 'b', batch)
   await redis.hset(keys.head, 'seq', 2)
   await until(() => picture.head === 2)
@@ -263,6 +263,36 @@ test('a Redis that lost only the head of the log begins it anew', async () => {
   await log.append([reading(1)])
   await until(() => picture.snapshots.length === 2)
   expect(picture.snapshots[1]).toMatchObject({ reason: 'epoch', head: 1, state: [{ seq: 1, eventTs: 1 }] })
+})
+
+test('what a version without append times left in Redis is read, and goes on with them', async () => {
+  const { log, redis, follow, keys } = await open()
+  const old = ['e0\t1\t2\nNposition\tv\t\t7\tp\nNsensordata\tv\ts\t7\td', 'e0\t3\t1\nNposition\tw\t\t7\tp']
+  await redis.hset(keys.head, { epoch: 'e0', seq: 3 })
+  await redis.hset(keys.times, { 'position\tv\t': 7, 'sensordata\tv\ts': 7, 'position\tw\t': 7 })
+  await redis.hset(keys.state, {
+    'position\tv\t': '1\t7\tp',
+    'sensordata\tv\ts': '2\t7\td',
+    'position\tw\t': '3\t7\tp',
+  })
+  await redis.xadd(keys.stream, '1-0', 'b', old[0]!)
+  await redis.xadd(keys.stream, '3-0', 'b', old[1]!)
+  const picture = await follow()
+  await log.append([reading(8, 'new', { vehicle: 'w' })])
+  await until(() => picture.head === 4)
+  expect(picture.entries.map(({ json, appendedAt }) => [json, appendedAt > 0])).toEqual([
+    ['p', false],
+    ['d', false],
+    ['p', false],
+    ['new', true],
+  ])
+  const { state } = (await follow()).snapshots[0]!
+  expect(state.map(({ json, appendedAt }) => [json, appendedAt > 0])).toEqual([
+    ['p', false],
+    ['d', false],
+    ['p', false],
+    ['new', true],
+  ])
 })
 
 test('garbage in the stream and in the state costs a snapshot and nothing else', async () => {

@@ -23,6 +23,8 @@ end
  * Gives [epoch, last seq, entries, late, duplicates].
  */
 export const appendScript = `${begin}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'server')
 local epoch, seq, server = head[1], tonumber(head[2] or 0), ARGV[4]
 local known = tonumber(ARGV[3])
@@ -64,15 +66,12 @@ local function keep(key, eventTime, json)
   local place = places[key] or #times + 1
   places[key] = place
   times[place], times[place + 1] = key, eventTime
-  state[place], state[place + 1] = key, string.format('%d\\t', seq) .. eventTime .. '\\t' .. json
+  state[place], state[place + 1] = key, string.format('%d@%d\\t', seq, now) .. eventTime .. '\\t' .. json
 end
 
-local late, duplicates, now = 0, 0, nil
+local late, duplicates, hasEvents = 0, 0, false
 local function isKnown(id)
-  if not now then
-    local time = redis.call('TIME')
-    now = time[1] * 1000 + math.floor(time[2] / 1000)
-  end
+  hasEvents = true
   return redis.call('ZADD', KEYS[4], 'NX', now, id) == 0
 end
 local function append(id, key, eventTime, json, status)
@@ -103,12 +102,12 @@ if #times > 0 then
   redis.call('HSET', KEYS[3], unpack(state))
 end
 if #lines > 0 then
-  local batch = epoch .. string.format('\\t%d\\t%d\\n', first, #lines) .. table.concat(lines, '\\n')
+  local batch = epoch .. string.format('\\t%d\\t%d\\t%d\\n', first, #lines, now) .. table.concat(lines, '\\n')
   local oldest = string.format('%d', math.max(0, seq + 1 - tonumber(ARGV[6])))
   redis.call('XADD', KEYS[5], 'MINID', '~', oldest, string.format('%d-0', first), 'b', batch)
   redis.call('PUBLISH', ARGV[5], batch)
 end
-if now then
+if hasEvents then
   redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('(%d', now - tonumber(ARGV[7])))
   redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -1 - tonumber(ARGV[8]))
 end

@@ -173,6 +173,24 @@ export function logConformance(open: () => Promise<LogPair>): void {
       expect(picture.values).toEqual(['"a"', '"b"', '"c"'])
     })
 
+    test('every entry carries when the log took it: live, remembered, and in the state', async () => {
+      const live = await follow()
+      const before = Date.now()
+      await log.first.append([reading(1, 'r', { statusJson: 'ok' }), anomaly('a')])
+      await until(() => live.head === 3)
+      const [first] = live.entries
+      expect(first!.appendedAt).toBeGreaterThanOrEqual(before)
+      expect(first!.appendedAt).toBeLessThanOrEqual(Date.now())
+      expect(live.entries.map(({ appendedAt }) => appendedAt)).toEqual(live.entries.map(() => first!.appendedAt))
+
+      await log.second.append([reading(0, 'late')])
+      await until(() => live.head === 4)
+      expect(live.entries[3]!.appendedAt).toBeGreaterThanOrEqual(first!.appendedAt)
+      const later = (await follow(log.first)).snapshots[0]!
+      expect(later.recent).toEqual(live.entries)
+      expect(later.state).toEqual(live.entries.slice(0, 2))
+    })
+
     test('a status follows the newest reading, and only when it differs from the last one', async () => {
       const picture = await follow()
       const withStatus = (eventTs: number, statusJson: string) => reading(eventTs, `${eventTs}`, { statusJson })
@@ -226,7 +244,7 @@ export function logConformance(open: () => Promise<LogPair>): void {
       await log.first.append([draft])
       await until(() => picture.head === 1)
       const { id: _id, statusJson: _statusJson, ...fields } = draft
-      expect(picture.entries).toEqual([{ ...fields, seq: 1, isLate: false }])
+      expect(picture.entries).toEqual([{ ...fields, seq: 1, appendedAt: expect.any(Number), isLate: false }])
     })
 
     test('nothing is appended by an empty batch', async () => {

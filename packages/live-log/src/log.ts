@@ -18,6 +18,11 @@ export type Entry = {
   sensor: string
   /** Epoch milliseconds: when it happened, as the record says. */
   eventTs: number
+  /**
+   * Epoch milliseconds: when the log took it, by the log's own clock, the same for all entries of an append. Entries of the
+   * state have theirs too. 0: unknown, appended by a version that did not note it.
+   */
+  appendedAt: number
   isLate: boolean
   json: string
 }

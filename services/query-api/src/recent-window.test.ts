@@ -4,8 +4,8 @@ import { RecentWindow } from './recent-window.ts'
 import { anomaly, position, reading } from './test-app.ts'
 
 const everything = { from: 0, to: Infinity }
-const numbered = (entries: Omit<Entry, 'seq' | 'isLate'>[], from = 1): Entry[] =>
-  entries.map((entry, index) => ({ ...entry, seq: from + index, isLate: false }))
+const numbered = (entries: Omit<Entry, 'seq' | 'appendedAt' | 'isLate'>[], from = 1): Entry[] =>
+  entries.map((entry, index) => ({ ...entry, seq: from + index, appendedAt: 0, isLate: false }))
 
 function createWindow(clock = { now: 1_000_000 }, bounds = {}) {
   const all = { retentionMs: 60_000, maxReadings: 1_000, maxAnomalies: 3, ...bounds }
@@ -33,7 +33,7 @@ test('the newest position by event time stands, whatever order they came in, and
   const { window, clock } = createWindow()
   window.onEntries([
     ...numbered([position('v', clock.now - 10, 1, 1), position('v', clock.now - 20, 2, 2), reading('v', 's', 20, '1')]),
-    { ...reading('v', 's', 10, '2'), seq: 4, isLate: true },
+    { ...reading('v', 's', 10, '2'), seq: 4, appendedAt: 0, isLate: true },
   ])
   expect(window.positions()).toEqual([{ vehicle: 'v', lat: 1, long: 1, timestamp: clock.now - 10 }])
   expect(window.readings('v', 's', everything).timestamps).toEqual([20, 10])

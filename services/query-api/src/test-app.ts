@@ -58,8 +58,8 @@ export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: O
     now,
   })
   let seq = 0
-  const hear = (...entries: Omit<Entry, 'seq' | 'isLate'>[]) =>
-    window.onEntries(entries.map((entry) => ({ ...entry, seq: ++seq, isLate: false })))
+  const hear = (...entries: Omit<Entry, 'seq' | 'appendedAt' | 'isLate'>[]) =>
+    window.onEntries(entries.map((entry) => ({ ...entry, seq: ++seq, appendedAt: 0, isLate: false })))
   return { app, window, metrics, hear }
 }
 
@@ -68,7 +68,7 @@ export const position = (
   eventTs: number,
   lat: number,
   long: number,
-): Omit<Entry, 'seq' | 'isLate'> => ({
+): Omit<Entry, 'seq' | 'appendedAt' | 'isLate'> => ({
   kind: 'position',
   vehicle,
   sensor: '',
@@ -88,7 +88,7 @@ export const reading = (
   sensor: string,
   eventTs: number,
   value: string,
-): Omit<Entry, 'seq' | 'isLate'> => ({
+): Omit<Entry, 'seq' | 'appendedAt' | 'isLate'> => ({
   kind: 'sensordata',
   vehicle,
   sensor,
@@ -108,7 +108,7 @@ export const anomaly = (
   anomalyId: number,
   eventTs: number,
   detected = 'd',
-): Omit<Entry, 'seq' | 'isLate'> => ({
+): Omit<Entry, 'seq' | 'appendedAt' | 'isLate'> => ({
   kind: 'anomaly',
   vehicle,
   sensor: '',
