@@ -14,6 +14,8 @@ export const logKeys = (prefix: string) => {
     stream: `${base}:stream`,
     /** Sorted set: which seq the log had reached when. Tells what is too old without a time per key. */
     marks: `${base}:marks`,
+    /** Hash: what each ingest instance reported last. */
+    feeds: `${base}:feeds`,
     channel: `${base}:log`,
   }
 }

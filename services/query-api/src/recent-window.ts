@@ -117,6 +117,7 @@ export class RecentWindow implements LogListener {
       case 'anomaly':
         return this.#rememberAnomaly(vehicle, eventTs, JSON.parse(json))
       case 'sensorstatus':
+      case 'vehiclestatus':
     }
   }
 
