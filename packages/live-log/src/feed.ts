@@ -32,7 +32,7 @@ export const maxFeedTextLength = 2_000
 
 type Summary = Omit<Feed, 'instance'>
 
-const measures = ['kafkaLagRecords', 'kafkaLagMs', 'newestEventTs', 'warehouseLagMs'] as const
+const amounts = ['kafkaLagRecords', 'kafkaLagMs', 'warehouseLagMs'] as const
 
 /**
  * The whole of it: records add up, of everything else the worst instance counts, or the newest event. Null where no instance
@@ -58,13 +58,16 @@ const grown = (lagMs: number | null, sinceMs: number): number | null => (lagMs ?
 export const formatFeed = ({ instance, kafkaLagRecords, kafkaLagMs, newestEventTs, warehouseLagMs }: Feed): string =>
   JSON.stringify({ instance, kafkaLagRecords, kafkaLagMs, newestEventTs, warehouseLagMs } satisfies Feed)
 
+const isMeasure = (value: unknown) => value === null || Number.isSafeInteger(value)
+
 /** Undefined: not a report of ours. */
 export function parseFeed(text: string): Feed | undefined {
   try {
     const feed = JSON.parse(text) as Feed
     const isOurs =
       typeof feed.instance === 'string' &&
-      measures.every((name) => feed[name] === null || (Number.isSafeInteger(feed[name]) && feed[name] >= 0))
+      [feed.newestEventTs, ...amounts.map((name) => feed[name])].every(isMeasure) &&
+      amounts.every((name) => (feed[name] ?? 0) >= 0)
     return isOurs ? feed : undefined
   } catch {
     return undefined

@@ -36,10 +36,10 @@ test('rows without a gap make one file', () => {
 test('a buffer keeps rows by table, day and partition, and knows where reading goes on', () => {
   const buffer = new HistoryBuffer()
   expect(buffer.isEmpty).toBe(true)
-  buffer.add({ topic: 'raw', partition: 0, offset: 7 }, { table: 'sensor', day: 20261124, cells: ['a'] })
-  buffer.add({ topic: 'raw', partition: 0, offset: 8 }, { table: 'sensor', day: 20261123, cells: ['b'] })
-  buffer.add({ topic: 'raw', partition: 1, offset: 2 }, { table: 'sensor', day: 20261124, cells: ['c'] })
-  buffer.add({ topic: 'raw', partition: 0, offset: 9 }, undefined)
+  buffer.add({ topic: 'raw', partition: 0, offset: 7 }, { table: 'sensor', day: 20261124, cells: ['a'] }, 1)
+  buffer.add({ topic: 'raw', partition: 0, offset: 8 }, { table: 'sensor', day: 20261123, cells: ['b'] }, 1)
+  buffer.add({ topic: 'raw', partition: 1, offset: 2 }, { table: 'sensor', day: 20261124, cells: ['c'] }, 1)
+  buffer.add({ topic: 'raw', partition: 0, offset: 9 }, undefined, 1)
   expect([...buffer.portions.values()].map(({ day, stream, offsets }) => ({ day, stream, offsets }))).toEqual([
     { day: 20261124, stream: 'raw-0', offsets: [7] },
     { day: 20261123, stream: 'raw-0', offsets: [8] },

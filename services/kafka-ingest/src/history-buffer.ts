@@ -23,6 +23,8 @@ export class HistoryBuffer {
   readonly #positions = new Map<string, Position>()
   rows = 0
   bytes = 0
+  /** When the first record came, epoch ms. */
+  since: number | undefined
 
   get isEmpty(): boolean {
     return this.#positions.size === 0
@@ -33,8 +35,9 @@ export class HistoryBuffer {
     return this.#positions.values()
   }
 
-  /** Notes that a record was read, with its row if it has one. */
-  add({ topic, partition, offset }: Position, row: HistoryRow | undefined): void {
+  /** Notes that a record was read at `now`, with its row if it has one. */
+  add({ topic, partition, offset }: Position, row: HistoryRow | undefined, now: number): void {
+    this.since ??= now
     const place = `${topic}\t${partition}`
     this.#positions.set(place, { topic, partition, offset: offset + 1 })
     if (row === undefined) return

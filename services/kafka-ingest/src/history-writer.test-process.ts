@@ -32,7 +32,7 @@ function replayedSource(commitPath: string): RecordSource {
     renameSync(`${commitPath}.new`, commitPath)
   }
   return {
-    state: () => ({ failing: undefined, lagRecords: 0 }),
+    state: () => ({ failing: undefined, lagRecords: null, lagMs: null }),
     run: async (consumer, signal) => {
       const places = killable.topics.flatMap((topic) =>
         Array.from({ length: killable.partitions }, (_, partition) => ({

@@ -122,6 +122,16 @@ test('a position is safe when everything before it is on the disk, not sooner', 
   await history[Symbol.asyncDispose]()
 })
 
+test('the history lags by the oldest record that is not on the disk', async () => {
+  const { history, accept } = await open({ directory: folder(), flushRows: 100 })
+  expect(history.lagMs()).toBe(0)
+  await accept(readings(0, 60))
+  await vi.waitUntil(() => history.lagMs() >= 50)
+  await accept(readings(60, 120))
+  await vi.waitUntil(() => history.lagMs() === 0, { timeout: 5_000 })
+  await history[Symbol.asyncDispose]()
+})
+
 test('the interval brings rows to the disk without a full buffer', async () => {
   const directory = folder()
   const { history, accept } = await open({ directory, flushIntervalMs: 20 })

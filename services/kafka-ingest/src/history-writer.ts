@@ -83,7 +83,7 @@ export class HistoryWriter implements RecordConsumer {
     for (const record of records) {
       const interpreted = interpret(record, arrivedAt)
       if (!interpreted.ok) metrics.refused.inc({ topic: record.topic, reason: interpreted.reason })
-      this.#collecting.add(this.#placeOf(record), interpreted.ok ? historyRow(interpreted.fact) : undefined)
+      this.#collecting.add(this.#placeOf(record), interpreted.ok ? historyRow(interpreted.fact) : undefined, arrivedAt)
     }
     if (this.#isFull()) this.#startFlush()
     this.#showPending()
@@ -103,6 +103,11 @@ export class HistoryWriter implements RecordConsumer {
   /** Why nothing reaches the disk; undefined when all is well. */
   failing(): string | undefined {
     return this.#failing
+  }
+
+  /** Since when the oldest record has waited that is not on the disk, epoch ms; undefined: none waits. */
+  waitingSince(): number | undefined {
+    return this.#writing?.buffer.since ?? this.#collecting.since
   }
 
   /** Puts everything accepted so far on the disk. Rejects when the signal fires first. */

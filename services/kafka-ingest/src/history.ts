@@ -23,6 +23,8 @@ export type History = AsyncDisposable & {
   consume(source: RecordSource, signal: AbortSignal): Promise<void>
   /** Why nothing reaches the disk; undefined when all is well. */
   failing(): string | undefined
+  /** For how long the oldest record that is not on the disk has waited, here or in the source that `consume` reads; 0: none. */
+  lagMs(): number
 }
 
 const lastFlushMs = 8_000
@@ -55,6 +57,8 @@ export async function openHistory(
   registrar?.registerAll()
   await tidy.sweep(Date.now())
 
+  let own: RecordSource | undefined
+
   const flushLast = async () => {
     try {
       await writer.flush(AbortSignal.timeout(lastFlushMs))
@@ -66,7 +70,12 @@ export async function openHistory(
   return {
     consumer: writer,
     failing: () => writer.failing(),
+    lagMs() {
+      const since = writer.waitingSince()
+      return Math.max(own?.state().lagMs ?? 0, since === undefined ? 0 : Date.now() - since)
+    },
     async consume(source, signal) {
+      own = source
       const stop = new AbortController()
       // The source commits what is safe when it stops, so the flush has to come first.
       const stopping = (async () => {
@@ -74,7 +83,7 @@ export async function openHistory(
         await flushLast()
         stop.abort()
       })()
-      const lagTimer = setInterval(() => metrics.lag.set(source.state().lagRecords), 1_000)
+      const lagTimer = setInterval(() => metrics.lag.set(source.state().lagRecords ?? 0), 1_000)
       try {
         await source.run(writer, stop.signal)
         if (signal.aborted) await stopping

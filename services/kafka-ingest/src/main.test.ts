@@ -1,4 +1,5 @@
 import type { Entry } from '@flasktoria/live-log/log'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import { readConfig } from '@flasktoria/service-kit/config'
 import { createLogger } from '@flasktoria/service-kit/logger'
@@ -45,6 +46,25 @@ test('a recording reaches the log; its dirt is a dead letter', async () => {
   await using ingest = await startWith({ SOURCE: 'recording', RECORDING_FILE })
   await expect.poll(() => ingest.entries.map(({ kind }) => kind)).toEqual(['position', 'sensordata', 'sensorstatus'])
   expect(JSON.parse((await ingest.get('/dead-letters')).body)).toMatchObject([{ reason: 'no_fix', topic: 'recording' }])
+  rmSync(folder, { recursive: true })
+})
+
+test('the hubs are told how fresh the data is, and that it is no longer waited for when the service ends', async () => {
+  const feeds = createMemoryFeeds()
+  const folder = mkdtempSync(join(tmpdir(), 'ingest-'))
+  const ingest = await startWith(
+    { SOURCE: 'simulator', HISTORY_DIR: folder, HISTORY_FLUSH_INTERVAL_MS: '600000' },
+    { feeds },
+  )
+  const newest = async () => (await feeds.read())[0]
+  await expect.poll(newest, { timeout: 5_000 }).toMatchObject({
+    kafkaLagRecords: null,
+    kafkaLagMs: null,
+    newestEventTs: expect.toSatisfy((ts: number) => Math.abs(Date.now() - ts) < 5_000),
+    warehouseLagMs: expect.toSatisfy((lagMs: number) => lagMs > 0 && lagMs < 5_000),
+  })
+  await ingest[Symbol.asyncDispose]()
+  expect(await feeds.read()).toMatchObject([{ newestEventTs: null, warehouseLagMs: null }])
   rmSync(folder, { recursive: true })
 })
 

@@ -1,4 +1,7 @@
 // kafka-ingest turns records (of Kafka, a recording or the simulator) into updates in the live log and, if wanted, history files.
+import type { Feed, Feeds } from '@flasktoria/live-log/feed'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
+import { createRedisFeeds } from '@flasktoria/live-log/feeds-redis'
 import type { LogWriter } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import { ConfigError } from '@flasktoria/service-kit/config'
@@ -6,14 +9,16 @@ import type { HealthCheck } from '@flasktoria/service-kit/health'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { giveUp, runService } from '@flasktoria/service-kit/run-service'
+import { hostname } from 'node:os'
 import { configSchema, kafkaAccess, optionNames, topicRules, type Config } from './config.ts'
 import { createMemoryDeadLetters, type DeadLetters } from './dead-letters.ts'
 import { createRedisDeadLetters } from './dead-letters-redis.ts'
 import { openHistory, type History, type HistoryOptions } from './history.ts'
 import { createIngestMetrics, type IngestMetrics } from './ingest-metrics.ts'
 import { createInterpreter } from './interpret.ts'
+import { startFeedReporter } from './feed-reporter.ts'
 import { serveOperations } from './operations.ts'
-import { createPipeline } from './pipeline.ts'
+import { createPipeline, type Pipeline } from './pipeline.ts'
 import { tee, type RecordSource } from './record-source.ts'
 import { createRefusals } from './refusals.ts'
 import { createKafkaSource } from './source-kafka.ts'
@@ -24,6 +29,7 @@ import { createTransform } from './transform.ts'
 export type Overrides = {
   /** Parts that the caller made, and keeps: they are not closed with the service. */
   log?: LogWriter
+  feeds?: Feeds
   source?: RecordSource
   logger?: Logger
   /** Called when a source failed for good. The service stands still then, and says so at /readyz. */
@@ -55,7 +61,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const history = historyOptions && parts.use(await openHistory(historyOptions, { interpret, metrics, logger }))
   const source = overrides.source ?? createSource(config, logger)
   metrics.gauge('lag_records', 'Records that wait in Kafka.', [], function collect() {
-    this.set(source.state().lagRecords)
+    this.set(source.state().lagRecords ?? 0)
   })
 
   let failure: string | undefined
@@ -66,6 +72,14 @@ export async function start(config: Config, overrides: Overrides = {}) {
   ]
   const operations = parts.use(
     await serveOperations({ host: config.HOST, port: config.PORT }, { checks, metrics, deadLetters }),
+  )
+
+  parts.use(
+    startFeedReporter(`${hostname()}:${new URL(operations.url).port}`, {
+      feeds: overrides.feeds ?? own(openFeeds(config)),
+      measure: () => measureFeed(source, pipeline, history),
+      logger,
+    }),
   )
 
   const stopping = new AbortController()
@@ -89,7 +103,7 @@ export type KafkaIngest = Awaited<ReturnType<typeof start>>
 
 type Runners = {
   source: RecordSource
-  pipeline: ReturnType<typeof createPipeline>
+  pipeline: Pipeline
   history: History | undefined
   logger: Logger
 }
@@ -128,6 +142,15 @@ function openLog({ REDIS_URL }: Config): LogWriter {
   if (REDIS_URL === undefined)
     throw new ConfigError('REDIS_URL is missing: without Redis nobody could read what this service writes')
   return createRedisLog({ url: REDIS_URL })
+}
+
+const openFeeds = ({ REDIS_URL }: Config): Feeds =>
+  REDIS_URL === undefined ? createMemoryFeeds() : createRedisFeeds({ url: REDIS_URL })
+
+function measureFeed(source: RecordSource, pipeline: Pipeline, history: History | undefined): Omit<Feed, 'instance'> {
+  const { lagRecords: kafkaLagRecords, lagMs: kafkaLagMs } = source.state()
+  const [newestEventTs, warehouseLagMs] = [pipeline.newestEventTs(), history?.lagMs() ?? null]
+  return { kafkaLagRecords, kafkaLagMs, newestEventTs, warehouseLagMs }
 }
 
 const openDeadLetters = ({ REDIS_URL, MAX_DEAD_LETTERS: capacity }: Config, metrics: IngestMetrics): DeadLetters =>

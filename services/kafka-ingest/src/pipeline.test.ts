@@ -42,7 +42,7 @@ const pipelineTo = (log: LogWriter) => {
   const deadLetters = createMemoryDeadLetters(10)
   const logger = createLogger('test', 'silent')
   const pipeline = createPipeline({
-    interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0, textTimeZone: 'UTC' }),
+    interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 60_000, textTimeZone: 'UTC' }),
     transform: createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies }),
     log,
     refusals: createRefusals(deadLetters, ingestMetrics, logger),
@@ -53,13 +53,13 @@ const pipelineTo = (log: LogWriter) => {
   return { pipeline, deadLetters, read: () => metrics.registry.metrics() }
 }
 
-const record = (offset: number, value: string): RawRecord => ({
+const record = (offset: number, value: string, timestamp = now): RawRecord => ({
   topic: 't',
   form: 'sensor',
   partition: 0,
   offset,
-  timestamp: now,
-  value: encodeRecord.sensor({ timestamp: now, sensor_group: 'g', sensor: 's', uuid: 'v', value, src: 's' }),
+  timestamp,
+  value: encodeRecord.sensor({ timestamp, sensor_group: 'g', sensor: 's', uuid: 'v', value, src: 's' }),
 })
 
 test('good records are appended in one batch and in order; bad ones are counted and kept aside', async () => {
@@ -79,6 +79,15 @@ test('nothing good is nothing to append', async () => {
   const { log, calls } = logAwayFor(0)
   await pipelineTo(log).pipeline.accept([record(1, 'none')], idle)
   expect(calls).toEqual([])
+})
+
+test('the newest event is the newest that the log took; a clock ahead of ours counts as ours', async () => {
+  const { pipeline } = pipelineTo(logAwayFor(0).log)
+  expect(pipeline.newestEventTs()).toBeNull()
+  await pipeline.accept([record(1, 'l: 1', now - 500), record(2, 'l: 2', now - 700)], idle)
+  expect(pipeline.newestEventTs()).toBe(now - 500)
+  await pipeline.accept([record(3, 'l: 3', now + 30_000), record(4, 'l: 4', now - 900)], idle)
+  expect(pipeline.newestEventTs()).toBe(now)
 })
 
 test('while the log is away the batch waits, and the same one is appended when the log answers', async () => {

@@ -23,6 +23,8 @@ type Parts = {
 export type Pipeline = RecordConsumer & {
   /** Since when the log has been away; undefined: it takes what we append. */
   logAwaySince(): number | undefined
+  /** The newest event time that the log took; a clock that is ahead of ours counts as ours. Null: nothing yet. */
+  newestEventTs(): number | null
 }
 
 /**
@@ -33,6 +35,7 @@ export type Pipeline = RecordConsumer & {
 export function createPipeline(parts: Parts): Pipeline {
   const { interpret, transform, log, refusals, metrics, logger, now = Date.now } = parts
   let awaySince: number | undefined
+  let newestEventTs: number | null = null
 
   const draftsOf = (records: readonly RawRecord[]): Draft[] => {
     const arrivedAt = now()
@@ -50,6 +53,8 @@ export function createPipeline(parts: Parts): Pipeline {
     const endTimer = metrics.appendSeconds.startTimer()
     const { entries, late, duplicates } = await log.append(drafts)
     endTimer()
+    for (const { eventTs } of drafts)
+      if (eventTs > (newestEventTs ?? -Infinity)) newestEventTs = Math.min(eventTs, now())
     metrics.appended.inc(entries)
     metrics.late.inc(late)
     metrics.duplicates.inc(duplicates)
@@ -83,6 +88,7 @@ export function createPipeline(parts: Parts): Pipeline {
       if (drafts.length > 0) await appendPatiently(drafts, signal)
     },
     logAwaySince: () => awaySince,
+    newestEventTs: () => newestEventTs,
   }
 }
 

@@ -39,8 +39,10 @@ export interface RecordConsumer {
 export type SourceState = {
   /** Why nothing arrives just now; undefined when all is well. */
   failing: string | undefined
-  /** Records that wait in the partitions of this instance. */
-  lagRecords: number
+  /** Records that wait for this instance. Null: unknown, or nothing can wait. */
+  lagRecords: number | null
+  /** For how long the oldest of them has waited; 0: none waits. */
+  lagMs: number | null
 }
 
 export interface RecordSource {

@@ -341,10 +341,12 @@ describe('topics', () => {
     const topic = await createTopic(fresh('raw'), 2)
     const { promise: gate, resolve: open } = Promise.withResolvers<void>()
     const { source } = consume({ accept: () => gate }, { topics: [rule('sensor', topic)] })
+    await expect.poll(() => source.state(), eventually).toMatchObject({ lagRecords: 0, lagMs: 0 })
     await producer.send({ topic, messages: numbered(0, 30) })
     await expect.poll(() => source.state().lagRecords, eventually).toBe(30)
+    await expect.poll(() => source.state().lagMs, eventually).toBeGreaterThan(1_000)
     open()
-    await expect.poll(() => source.state().lagRecords, eventually).toBe(0)
+    await expect.poll(() => source.state(), eventually).toMatchObject({ lagRecords: 0, lagMs: 0 })
   })
 })
 

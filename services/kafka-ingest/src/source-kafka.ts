@@ -13,6 +13,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Form } from './decode.ts'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
+import { PartitionLag } from './lag.ts'
 import type { Position, RawRecord, RecordConsumer, RecordSource, SourceState } from './record-source.ts'
 import { chooseTopics, type TopicRule } from './topics.ts'
 import { unlessAborted } from './unless-aborted.ts'
@@ -63,7 +64,6 @@ class KafkaSource implements RecordSource {
   readonly #admin: Admin
   #membership: Membership | undefined
   #problem: string | undefined = 'not connected to Kafka yet'
-  #lagRecords = 0
 
   constructor(options: KafkaSourceOptions, logger: Logger) {
     this.#options = options
@@ -73,7 +73,9 @@ class KafkaSource implements RecordSource {
   }
 
   state(): SourceState {
-    return { failing: this.#problem ?? this.#membership?.failing(), lagRecords: this.#lagRecords }
+    const failing = this.#membership?.failing()
+    const lag = failing === undefined ? this.#membership?.lag.read(Date.now()) : undefined
+    return { failing: this.#problem ?? failing, ...(lag ?? { lagRecords: null, lagMs: null }) }
   }
 
   async run(consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
@@ -112,8 +114,8 @@ class KafkaSource implements RecordSource {
     try {
       await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
       this.#logger.info({ topics: Object.fromEntries(topics), group: this.#options.group }, 'consuming')
-      do await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
       while (await Promise.race([this.#isUnchanged(topics, membership, signal), membership.failed]))
+        await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
     } finally {
       await withinClosingTime(membership.leave())
     }
@@ -123,7 +125,7 @@ class KafkaSource implements RecordSource {
   async #isUnchanged(topics: Topics, membership: Membership, signal: AbortSignal): Promise<boolean> {
     try {
       if (!isSame(await unlessAborted(this.#chooseTopics(), signal), topics)) return false
-      this.#lagRecords = await unlessAborted(membership.lag(this.#admin), signal)
+      await unlessAborted(membership.look(this.#admin), signal)
     } catch (error) {
       signal.throwIfAborted()
       this.#logger.debug({ err: error }, 'could not look at the topics')
@@ -176,6 +178,7 @@ class KafkaSource implements RecordSource {
 class Membership {
   /** Rejects when kafkajs gave up for good. */
   readonly failed: Promise<never>
+  readonly lag = new PartitionLag()
   readonly #fail: (error: unknown) => void
   readonly #group: string
   readonly #topics: Topics
@@ -186,7 +189,6 @@ class Membership {
   /** Counts joins. What was uncommitted before a join comes again after it, here or elsewhere. */
   #generation = 0
   #assigned = new Map<string, readonly number[]>()
-  #accepted = new Map<string, number>()
   #committed = new Map<string, number>()
   #latest: EachBatchPayload | undefined
   #inFlight: { done: Promise<void>; giveUp: AbortController } | undefined
@@ -257,23 +259,22 @@ class Membership {
     await this.#kafka.disconnect()
   }
 
-  /** How many records of our partitions wait for us. */
-  async lag(admin: Admin): Promise<number> {
+  /** Looks where our partitions end. */
+  async look(admin: Admin): Promise<void> {
+    const generation = this.#generation
     const topics = [...this.#assigned.keys()]
-    if (topics.length === 0) return 0
-    const committed = await admin.fetchOffsets({ groupId: this.#group, topics })
-    let lag = 0
+    const committed = topics.length === 0 ? [] : await admin.fetchOffsets({ groupId: this.#group, topics })
     for (const { topic, partitions } of committed) {
       // oxlint-disable-next-line no-await-in-loop -- a handful of topics, every few seconds
       const ends = await admin.fetchTopicOffsets(topic)
+      if (generation !== this.#generation) return
       for (const { partition, high, low } of ends) {
         if (!this.#assigned.get(topic)?.includes(partition)) continue
         const known = partitions.find((other) => other.partition === partition)?.offset ?? '-1'
-        const position = Math.max(Number(low), Number(known), this.#accepted.get(keyOf(topic, partition)) ?? 0)
-        lag += Math.max(0, Number(high) - position)
+        this.lag.look(keyOf(topic, partition), Math.max(Number(low), Number(known)), Number(high), Date.now())
       }
     }
-    return lag
+    this.lag.know()
   }
 
   /** kafkajs does not wait for this: all of it has to happen at once. */
@@ -281,7 +282,7 @@ class Membership {
     this.#generation += 1
     this.#heardAt = Date.now()
     this.#assigned = new Map(Object.entries(assignment))
-    this.#accepted.clear()
+    this.lag.forget()
     this.#committed.clear()
     this.#inFlight?.giveUp.abort()
     // Not when the next batch comes: until then a consumer might store what is another member's by now.
@@ -312,11 +313,14 @@ class Membership {
     if (this.#isLeaving || !form || !last) return
     this.#latest = payload
     const generation = this.#generation
+    const place = keyOf(batch.topic, batch.partition)
+    const { offset, timestamp } = batch.messages[0]!
+    this.lag.take(place, Number(offset), Number(batch.highWatermark), Number(timestamp), Date.now())
     const isAccepted = await this.#handOver(recordsOf(batch, form), payload)
     // After a rejoin the partition may be another member's; and kafkajs reads it from its last commit again.
     if (!isAccepted || generation !== this.#generation) return
     payload.resolveOffset(last.offset)
-    this.#accepted.set(keyOf(batch.topic, batch.partition), Number(last.offset) + 1)
+    this.lag.handle(place, Number(last.offset) + 1, Number(last.timestamp), Date.now())
     await payload.heartbeat()
   }
 

@@ -53,7 +53,7 @@ export function createRecordingSource({ path, speed, topic }: RecordingOptions, 
         await Promise.all(replays.map((replay) => replay.close()))
       }
     },
-    state: () => ({ failing: undefined, lagRecords: 0 }),
+    state: () => ({ failing: undefined, lagRecords: null, lagMs: null }),
   }
 }
 

@@ -72,5 +72,5 @@ export const createSimulatorSource = ({ vehicles, seed, topics }: SimulatorOptio
       }
     }
   },
-  state: () => ({ failing: undefined, lagRecords: 0 }),
+  state: () => ({ failing: undefined, lagRecords: null, lagMs: null }),
 })
