@@ -49,17 +49,18 @@ test('a live socket comes back by itself to another hub, misses nothing and gets
   let snapshots = 0
   const live = new LiveSocket({
     url: `${hub.url}/ws`,
-    subscription: {},
-    onSnapshot: ({ part, updates }) => {
-      snapshots += 1
-      if (part === 0) fleet.clear()
-      fleet.apply(updates)
+    on: {
+      snapshot: (message) => {
+        snapshots += 1
+        fleet.receive(message, live.subscriptions)
+      },
+      updates: (message) => fleet.receive(message, live.subscriptions),
     },
-    onUpdates: ({ updates }) => fleet.apply(updates),
     onState: (state) => states.push(state),
   })
   onTestFinished(() => live.close())
-  await expect.poll(() => fleet.positions.get('v')?.lat).toBe(1)
+  live.subscribe('all', {})
+  await expect.poll(() => fleet.view('all').positions.get('v')?.lat).toBe(1)
 
   await log.append([anomaly(2)])
   await expect.poll(() => fleet.anomalies.map(({ desc }) => desc)).toEqual(['a2'])
@@ -69,7 +70,7 @@ test('a live socket comes back by itself to another hub, misses nothing and gets
   onTestFinished(() => hub[Symbol.asyncDispose]())
   await log.append([position(3), anomaly(4)])
 
-  await expect.poll(() => fleet.positions.get('v')?.lat, { timeout: 15_000 }).toBe(3)
+  await expect.poll(() => fleet.view('all').positions.get('v')?.lat, { timeout: 15_000 }).toBe(3)
   expect(fleet.anomalies.map(({ desc }) => desc)).toEqual(['a2', 'a3', 'a4'])
   expect(snapshots).toBe(1)
   expect(states).toEqual(expect.arrayContaining(['connecting', 'open', 'waiting']))

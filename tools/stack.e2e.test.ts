@@ -204,7 +204,7 @@ describe('a stack under real traffic', () => {
       speed += 1
       await announce(fresh('muted', String(speed)), [other])
       await announce(fresh('marker', String(speed)), [quiet])
-      return Number(quiet.fleet.readings.get('muted')?.get('pid_13_mode_1')?.value) === speed
+      return Number(quiet.view.readings.get('muted')?.get('pid_13_mode_1')?.value) === speed
     }
     expect(await seenByQuiet()).toBe(true)
     await control('quiet-client-1', 'stop')

@@ -1,9 +1,12 @@
-import { Fleet } from '@flasktoria/client/fleet'
+import { Fleet, type View } from '@flasktoria/client/fleet'
 import { LiveSocket } from '@flasktoria/client/live-socket'
 import { positionSensor } from '@flasktoria/contracts/records'
-import { plainFrameSchema } from '@flasktoria/contracts/stream'
-import type { Update } from '@flasktoria/contracts/updates'
+import { plainFrameSchema, type ServerMessage } from '@flasktoria/contracts/stream'
 import { positionOf, readingKey, type Reading } from './readings.ts'
+
+type WithUpdates = Extract<ServerMessage, { updates: unknown }>
+
+const everything = new Map([['all', { wishes: {} }]])
 
 /** A client that keeps the picture, and whatever was wrong with its way there. */
 export class Observer {
@@ -22,19 +25,13 @@ export class Observer {
   /** Speaks flasktoria.v2 and resumes. */
   static v2(url: string): Observer {
     return new Observer((observer) => {
-      let isContinued = false
+      const receive = (message: WithUpdates) => observer.#receive(message)
       const socket = new LiveSocket({
         url,
-        subscription: {},
-        onSnapshot: ({ updates, more }) => {
-          if (!isContinued) observer.fleet.clear()
-          isContinued = more
-          observer.#apply(updates)
-        },
-        onUpdates: ({ updates }) => observer.#apply(updates),
-        onGap: () => (observer.gaps += 1),
+        on: { snapshot: receive, updates: receive, gap: () => (observer.gaps += 1) },
         onState: (state) => (observer.isOpen = state === 'open'),
       })
+      socket.subscribe('all', {})
       return () => socket.close()
     })
   }
@@ -47,7 +44,7 @@ export class Observer {
       const connect = () => {
         socket = new WebSocket(url)
         socket.addEventListener('message', ({ data }) =>
-          observer.#apply(plainFrameSchema.parse(JSON.parse(String(data))).updates),
+          observer.#receive({ type: 'updates', cursor: '', ...plainFrameSchema.parse(JSON.parse(String(data))) }),
         )
         socket.addEventListener('open', () => (observer.isOpen = true))
         socket.addEventListener('close', () => {
@@ -67,6 +64,10 @@ export class Observer {
     this.#closeSocket()
   }
 
+  get view(): View {
+    return this.fleet.view('all')
+  }
+
   /** The serials of the anomalies of a vehicle, in the order in which they came. */
   serials(vehicle: string): number[] {
     return this.fleet.anomalies
@@ -77,9 +78,9 @@ export class Observer {
   /** What of these readings the picture does not show, the first few. */
   missing(last: ReadonlyMap<string, Reading>): string[] {
     const shows = ({ vehicle, sensor, text }: Reading) => {
-      if (sensor !== positionSensor) return this.fleet.readings.get(vehicle)?.get(sensor)?.value === text
+      if (sensor !== positionSensor) return this.view.readings.get(vehicle)?.get(sensor)?.value === text
       const [lat, long] = positionOf(text)
-      const position = this.fleet.positions.get(vehicle)
+      const position = this.view.positions.get(vehicle)
       return position?.lat === lat && position.long === long
     }
     return [...last.values()]
@@ -88,9 +89,9 @@ export class Observer {
       .map((reading) => `${readingKey(reading)} is not ${reading.text}`)
   }
 
-  #apply(updates: readonly Update[]): void {
-    this.fleet.apply(updates)
-    for (const update of updates) {
+  #receive(message: WithUpdates): void {
+    this.fleet.receive(message, everything)
+    for (const update of message.updates) {
       if (update.update_type !== 'position' && update.update_type !== 'sensordata') continue
       const sensor = update.update_type === 'position' ? positionSensor : update.sensor_id
       const key = readingKey({ vehicle: update.vehicle_id, sensor })
