@@ -1,42 +1,49 @@
-import type { PositionUpdate } from '@flasktoria/contracts/updates'
+import type { View } from '@flasktoria/client/fleet'
+import { project, type Viewport } from '@flasktoria/client/viewport'
+import type { VehicleStatus } from '@flasktoria/contracts/updates'
 
 const dotRadius = 4
-const margin = 24
+/** How far beside a dot a finger may point. */
+const reach = 14
+const opacity: Record<VehicleStatus, number> = { online: 1, stale: 0.45, offline: 0.2 }
 
-/** Draws the fleet as dots, scaled so that all of it fits. Equirectangular: right enough for the size of a city. */
-export function drawFleet(canvas: HTMLCanvasElement, positions: Iterable<PositionUpdate>): void {
+type Shown = {
+  viewport: Viewport
+  positions: View['positions']
+  health: View['health']
+  selected: string | undefined
+}
+
+/** Draws the vehicles as dots: dim when they do not report as they should, ringed when selected. */
+export function drawFleet(canvas: HTMLCanvasElement, { viewport, positions, health, selected }: Shown): void {
   const context = canvas.getContext('2d')
   if (!context) return
   const scale = devicePixelRatio
-  const width = canvas.clientWidth
-  const height = canvas.clientHeight
-  canvas.width = width * scale
-  canvas.height = height * scale
+  canvas.width = viewport.width * scale
+  canvas.height = viewport.height * scale
   context.scale(scale, scale)
-
-  const dots = [...positions]
-  const [south, north] = range(dots.map(({ lat }) => lat))
-  const [west, east] = range(dots.map(({ long }) => long))
-  const squeeze = Math.cos((((south + north) / 2) * Math.PI) / 180)
-  const unit = Math.min(
-    (width - 2 * margin) / ((east - west) * squeeze || 1),
-    (height - 2 * margin) / (north - south || 1),
-  )
-
-  context.fillStyle = getComputedStyle(canvas).getPropertyValue('--mark')
-  for (const { lat, long } of dots) {
+  context.fillStyle = context.strokeStyle = getComputedStyle(canvas).getPropertyValue('--mark')
+  for (const [vehicle, place] of positions) {
+    const { x, y } = project(viewport, place)
+    context.globalAlpha = opacity[health.get(vehicle) ?? 'online']
     context.beginPath()
-    const x = width / 2 + (long - (west + east) / 2) * squeeze * unit
-    const y = height / 2 - (lat - (south + north) / 2) * unit
     context.arc(x, y, dotRadius, 0, 2 * Math.PI)
     context.fill()
+    if (vehicle !== selected) continue
+    context.beginPath()
+    context.arc(x, y, dotRadius * 2.5, 0, 2 * Math.PI)
+    context.stroke()
   }
 }
 
-const range = (values: number[]): [number, number] =>
-  values.length === 0
-    ? [0, 0]
-    : values.reduce<[number, number]>(
-        ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
-        [Infinity, -Infinity],
-      )
+/** The vehicle that was pointed at. */
+export function vehicleAt(viewport: Viewport, positions: View['positions'], at: { x: number; y: number }) {
+  let nearest: string | undefined
+  let distance = reach
+  for (const [vehicle, place] of positions) {
+    const { x, y } = project(viewport, place)
+    const away = Math.hypot(x - at.x, y - at.y)
+    if (away < distance) [nearest, distance] = [vehicle, away]
+  }
+  return nearest
+}
