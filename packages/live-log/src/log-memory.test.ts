@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createMemoryLog } from './log-memory.ts'
-import { Picture, anomaly, logConformance, reading } from './log.conformance.ts'
+import { Picture, anomaly, logConformance, reading, vehicleStatus } from './log.conformance.ts'
 
 logConformance(async () => {
   const log = createMemoryLog()
@@ -52,6 +52,19 @@ test('the state of a key is forgotten when nothing arrived for it', async () => 
   const picture = new Picture()
   await log.follow(picture)
   expect([...picture.state.keys()]).toEqual(['sensordata\tv\ts'])
+})
+
+test('the status of a vehicle that is there outlives its last change, that of one that is gone does not', async () => {
+  let now = 0
+  const log = createMemoryLog({ retentionMs: 1_000, now: () => now })
+  await log.append([vehicleStatus('online', 'here'), vehicleStatus('offline', 'gone'), reading(1)])
+  for (now = 900; now < 5_000; now += 900) await log.append([reading(now)])
+  const picture = new Picture()
+  await log.follow(picture)
+  expect(picture.snapshots[0]!.state.map(({ kind, vehicle }) => [kind, vehicle])).toEqual([
+    ['vehiclestatus', 'here'],
+    ['sensordata', 'v'],
+  ])
 })
 
 test('what a reader appends comes after what it is told, for all of them', async () => {

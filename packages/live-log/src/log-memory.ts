@@ -1,7 +1,9 @@
 import { updateClass } from '@flasktoria/contracts/updates'
 import {
+  canGrowOld,
   freshEpoch,
   mergeKey,
+  stampedFrom,
   type Appended,
   type Draft,
   type Entry,
@@ -71,8 +73,8 @@ class Sequence {
   /** Oldest first; what stands before `#recentStart` is forgotten and cut off in strides. */
   #recent: Entry[] = []
   #recentStart = 0
-  /** By seq, so by arrival: an update moves its key to the end. */
-  readonly #state = new Map<string, Entry>()
+  /** By arrival: an update moves its key to the end. */
+  readonly #state = new Map<string, { entry: Entry; since: number }>()
   readonly #eventIds = new Map<string, number>()
 
   constructor({
@@ -94,7 +96,7 @@ class Sequence {
     return {
       epoch: this.#epoch,
       head: this.#head,
-      state: [...this.#state.values()],
+      state: Array.from(this.#state.values(), ({ entry }) => entry).toSorted((one, other) => one.seq - other.seq),
       recent: this.#recent.slice(this.#recentStart),
     }
   }
@@ -103,7 +105,12 @@ class Sequence {
     const appendedAt = this.#limits.now()
     const added = { entries: [] as Entry[], late: 0, duplicates: 0 }
     for (const draft of drafts) {
-      if (updateClass[draft.kind] === 'event') {
+      if (draft.kind === 'vehiclestatus') {
+        const said = stampedFrom(draft.json)
+        if (this.#state.get(mergeKey(draft))?.entry.json.startsWith(said)) added.duplicates++
+        else
+          added.entries.push(this.#keep({ ...draft, eventTs: appendedAt, json: `${said}${appendedAt}}` }, appendedAt))
+      } else if (updateClass[draft.kind] === 'event') {
         if (this.#isKnown(draft.id, appendedAt)) added.duplicates++
         else added.entries.push(this.#place(draft, appendedAt))
       } else if (this.#isLate(draft)) {
@@ -114,7 +121,8 @@ class Sequence {
         const { statusJson } = draft
         if (statusJson === undefined) continue
         const status: Draft = { ...draft, kind: 'sensorstatus', json: statusJson }
-        if (this.#state.get(mergeKey(status))?.json !== statusJson) added.entries.push(this.#keep(status, appendedAt))
+        if (this.#state.get(mergeKey(status))?.entry.json !== statusJson)
+          added.entries.push(this.#keep(status, appendedAt))
       }
     }
     this.#forget(appendedAt)
@@ -123,7 +131,7 @@ class Sequence {
 
   #isLate(draft: Draft): boolean {
     const latest = this.#state.get(mergeKey(draft))
-    return latest !== undefined && latest.eventTs > draft.eventTs
+    return latest !== undefined && latest.entry.eventTs > draft.eventTs
   }
 
   #isKnown(id: string | undefined, appendedAt: number): boolean {
@@ -137,7 +145,7 @@ class Sequence {
     const entry = this.#place(draft, appendedAt)
     const key = mergeKey(entry)
     this.#state.delete(key)
-    this.#state.set(key, entry)
+    this.#state.set(key, { entry, since: appendedAt })
     return entry
   }
 
@@ -158,9 +166,10 @@ class Sequence {
       this.#recent = this.#recent.slice(this.#recentStart)
       this.#recentStart = 0
     }
-    for (const [key, { appendedAt }] of this.#state) {
-      if (appendedAt >= now - retentionMs) break
+    for (const [key, { entry, since }] of this.#state) {
+      if (since >= now - retentionMs) break
       this.#state.delete(key)
+      if (!canGrowOld(entry.kind, entry.json)) this.#state.set(key, { entry, since: now })
     }
     for (const [id, appendedAt] of this.#eventIds) {
       if (appendedAt >= now - retentionMs && this.#eventIds.size <= maxEventIds) break

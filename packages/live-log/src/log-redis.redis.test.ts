@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { formatBatch, parseBatch, parseState } from './batch.ts'
 import { createRedisLog, type RedisLogOptions } from './log-redis.ts'
 import { LogUnavailable, type LogWriter } from './log.ts'
-import { Picture, anomaly, logConformance, reading, until } from './log.conformance.ts'
+import { Picture, anomaly, logConformance, reading, until, vehicleStatus } from './log.conformance.ts'
 import { logKeys } from './redis-keys.ts'
 import { connectRedis, disconnect, whenReady } from './redis.ts'
 import { ownRedis, redisUrl, silenceableProxy } from './testing-redis.ts'
@@ -185,11 +185,14 @@ test('event ids are bounded in number, the oldest go first', async () => {
 test('the stream forgets what is too old, and the state what nothing arrives for', async () => {
   const { log, redis, keys } = await open({ recentMs: 200, retentionMs: 400 })
   await log.append([reading(1), reading(1, 'p', { kind: 'position', sensor: '' })])
+  await log.append([vehicleStatus('online', 'here'), vehicleStatus('offline', 'gone')])
   const busy = setInterval(() => void log.append([reading(2, 'busy')]), 50)
   onTestFinished(() => clearInterval(busy))
   const firstOfStream = async () => (await redis.xrange(keys.stream, '-', '+', 'COUNT', 1))[0]?.[0]
-  await expect.poll(() => redis.hkeys(keys.state), { timeout: 10_000 }).toEqual(['sensordata\tv\ts'])
-  expect(await redis.hkeys(keys.times)).toEqual(['sensordata\tv\ts'])
+  await expect
+    .poll(async () => (await redis.hkeys(keys.state)).toSorted(), { timeout: 10_000 })
+    .toEqual(['sensordata\tv\ts', 'vehiclestatus\there\t'])
+  expect((await redis.hkeys(keys.times)).toSorted()).toEqual(['sensordata\tv\ts', 'vehiclestatus\there\t'])
   expect(await firstOfStream()).not.toBe('1-0')
 })
 

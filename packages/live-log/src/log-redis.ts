@@ -2,7 +2,7 @@ import { assertFits } from './batch.ts'
 import { updateClass } from '@flasktoria/contracts/updates'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freshEpoch, mergeKey, type Appended, type Draft, type LogReader, type LogWriter } from './log.ts'
+import { canGrowOld, freshEpoch, mergeKey, type Appended, type Draft, type LogReader, type LogWriter } from './log.ts'
 import { appendScript, forgetScript, markScript } from './log-scripts.ts'
 import { RedisFollower } from './redis-follower.ts'
 import { defaultPrefix, logKeys, type LogKeys } from './redis-keys.ts'
@@ -158,8 +158,12 @@ class RedisWriter {
     const tooOld = Number(await runScript(this.#redis, markScript, [head, marks, stream], [recentMs, retentionMs]))
     if (tooOld === 0) return '0'
     const [next, found] = await this.#redis.hscan(state, position, 'COUNT', sweptKeys)
-    // Keys and values in turn; a value begins with its seq.
-    const old = found.filter((_, index) => index % 2 === 0 && Number.parseInt(found[index + 1] ?? '', 10) <= tooOld)
+    const old: string[] = []
+    // Keys and values in turn; a key begins with its kind, a value with its seq.
+    for (let index = 0; index + 1 < found.length; index += 2) {
+      const [key, value] = [found[index]!, found[index + 1]!]
+      if (Number.parseInt(value, 10) <= tooOld && canGrowOld(key.slice(0, key.indexOf('\t')), value)) old.push(key)
+    }
     if (old.length > 0) await runScript(this.#redis, forgetScript, [times, state], [tooOld, ...old])
     return next
   }

@@ -14,7 +14,7 @@ end
 `
 
 /**
- * The atomic append. Event times stand in a hash of their own, so that no value of the state is read back but statuses.
+ * The atomic append. What a vehiclestatus says is compared up to its time, and the log's own time is put behind it. Event times stand in a hash of their own, so that no value of the state is read back but statuses.
  *
  * KEYS  1 head, 2 times, 3 state, 4 event ids, 5 stream, 6 marks
  * ARGV  1 a fresh epoch, 2 the epoch and 3 the seq that this writer was given last, 4 the Redis process it talks to,
@@ -45,9 +45,12 @@ local function read(from, keys)
   end
   return values
 end
+local function isVehicleStatus(key) return string.sub(key, 1, 14) == 'vehiclestatus\\t' end
 local mergeKeys, statusKeys = {}, {}
 for i = 9, #ARGV, 5 do
-  if ARGV[i] == '' then
+  if isVehicleStatus(ARGV[i + 1]) then
+    statusKeys[#statusKeys + 1] = ARGV[i + 1]
+  elseif ARGV[i] == '' then
     mergeKeys[#mergeKeys + 1] = ARGV[i + 1]
     if ARGV[i + 4] ~= '' then statusKeys[#statusKeys + 1] = statusKeyOf(ARGV[i + 1]) end
   end
@@ -74,7 +77,19 @@ local function isKnown(id)
   hasEvents = true
   return redis.call('ZADD', KEYS[4], 'NX', now, id) == 0
 end
+-- JSON holds no tab: what is behind one is the beginning.
+local function appendVehicleStatus(key, json)
+  local said = string.sub(json, 1, -2) .. ',"timestamp":'
+  if string.find(statuses[key] or '', '\\t' .. said, 1, true) then
+    duplicates = duplicates + 1
+    return
+  end
+  local time = string.format('%d', now)
+  statuses[key] = '\\t' .. said
+  keep(key, time, said .. time .. '}')
+end
 local function append(id, key, eventTime, json, status)
+  if isVehicleStatus(key) then return appendVehicleStatus(key, json) end
   if id ~= '' then
     if isKnown(id) then duplicates = duplicates + 1 else add('N', key .. '\\t' .. eventTime .. '\\t' .. json) end
     return

@@ -1,3 +1,4 @@
+import { updateSchema } from '@flasktoria/contracts/updates'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { formatCursor, parseCursor } from './cursor.ts'
 import {
@@ -57,6 +58,13 @@ export const reading = (eventTs: number, json = `{"at":${eventTs}}`, more: Parti
   eventTs,
   json,
   ...more,
+})
+export const vehicleStatus = (value: string, vehicle = 'v'): Draft => ({
+  kind: 'vehiclestatus',
+  vehicle,
+  sensor: '',
+  eventTs: 0,
+  json: JSON.stringify({ update_type: 'vehiclestatus', vehicle_id: vehicle, value }),
 })
 export const anomaly = (id: string): Draft => ({
   kind: 'anomaly',
@@ -209,6 +217,34 @@ export function logConformance(open: () => Promise<LogPair>): void {
         ['sensorstatus', 'ok', false],
       ])
       expect((await follow()).state.get('sensorstatus\tv\ts')).toMatchObject({ json: 'ok', eventTs: 5 })
+    })
+
+    test('a status of a vehicle is stamped by the log, and appended when it says something new, whoever says it', async () => {
+      const picture = await follow()
+      const before = Date.now()
+      expect(await log.first.append([vehicleStatus('online'), vehicleStatus('online')])).toMatchObject({
+        entries: 1,
+        duplicates: 1,
+      })
+      expect(await log.second.append([vehicleStatus('online')])).toMatchObject({ entries: 0, duplicates: 1 })
+      expect(await log.second.append([vehicleStatus('stale'), vehicleStatus('online', 'w')])).toMatchObject({
+        entries: 2,
+      })
+      expect(await log.first.append([vehicleStatus('online')])).toMatchObject({ entries: 1 })
+      await until(() => picture.head === 4)
+      const said = picture.entries.map(({ vehicle, json, eventTs, appendedAt }) => {
+        expect([appendedAt, appendedAt >= before]).toEqual([eventTs, true])
+        expect(updateSchema.parse(JSON.parse(json))).toMatchObject({ vehicle_id: vehicle, timestamp: eventTs })
+        return [vehicle, JSON.parse(json).value]
+      })
+      expect(said).toEqual([
+        ['v', 'online'],
+        ['v', 'stale'],
+        ['w', 'online'],
+        ['v', 'online'],
+      ])
+      const { state } = (await follow()).snapshots[0]!
+      expect(state).toEqual(picture.entries.slice(2))
     })
 
     test('a batch of any size arrives whole and in order', async () => {

@@ -4,9 +4,11 @@ import type { UpdateKind } from '@flasktoria/contracts/updates'
  * The live log: the ordered, resumable sequence of updates between ingest and its readers.
  *
  * - Appends get consecutive `seq`s under an `epoch`. The epoch changes when the log lost what it promised to remember.
- * - MERGE updates (position, sensordata, sensorstatus) keep the latest by event time as `state`; of equal times the last one
+ * - MERGE updates (position, sensordata, sensorstatus, vehiclestatus) keep the latest by event time as `state`; of equal times the last one
  *   appended. Late sensordata, older than the state, still has its place in the log, marked `isLate`: a window over time wants
  *   it, a picture of now must skip it. Late positions and statuses have none: nobody asks where a vehicle or a status was.
+ * - A vehiclestatus says what holds from now on, so the log stamps it: the draft's JSON ends without a timestamp, and the log adds
+ *   its own time to it, which is the event time too. One that says the same as the present one is not appended (a duplicate).
  * - EVENT updates (anomaly) are kept in order and appended once per `id`.
  * - `json` is the update exactly as a browser gets it: serialised once, by ingest, never parsed on the way.
  */
@@ -32,6 +34,7 @@ export type Draft = {
   kind: UpdateKind
   vehicle: string
   sensor: string
+  /** Of a vehiclestatus: whatever; the log stamps it. */
   eventTs: number
   json: string
   /** EVENT only: appended once per id, whoever sends it and how often. */
@@ -98,6 +101,16 @@ export class LogUnavailable extends Error {
 
 /** An epoch that no log had before. */
 export const freshEpoch = (): string => Math.random().toString(36).slice(2, 12).padEnd(10, '0')
+
+/** What a vehiclestatus says, up to its time; of the draft it comes from and of the entry that it becomes. */
+export const stampedFrom = (draftJson: string): string => `${draftJson.slice(0, -1)},"timestamp":`
+
+/**
+ * Whether a MERGE key is forgotten when nothing arrived for it for long. A vehicle that reports all the time keeps its status
+ * without an update of it; so only the status of one that is gone grows old.
+ */
+export const canGrowOld = (kind: string, json: string): boolean =>
+  kind !== 'vehiclestatus' || json.includes('"value":"offline"')
 
 /** The MERGE key of an entry. Tabs can't occur in ids. */
 export const mergeKey = (entry: { kind: UpdateKind; vehicle: string; sensor: string }): string =>

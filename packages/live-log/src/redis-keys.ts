@@ -17,6 +17,8 @@ export const logKeys = (prefix: string) => {
     /** Hash: what each ingest instance reported last. */
     feeds: `${base}:feeds`,
     channel: `${base}:log`,
+    /** Who does a work that only one of many may do. */
+    lease: `${base}:lease`,
   }
 }
 export type LogKeys = ReturnType<typeof logKeys>
