@@ -1,12 +1,13 @@
 import { Fleet, type View } from '@flasktoria/client/fleet'
 import { LiveSocket } from '@flasktoria/client/live-socket'
+import type { Wishes } from '@flasktoria/client/wishes'
 import { positionSensor } from '@flasktoria/contracts/records'
 import { plainFrameSchema, type ServerMessage } from '@flasktoria/contracts/stream'
 import { positionOf, readingKey, type Reading } from './readings.ts'
 
-type WithUpdates = Extract<ServerMessage, { updates: unknown }>
-
-const everything = new Map([['all', { wishes: {} }]])
+type Subscriptions = LiveSocket['subscriptions']
+const everything: Subscriptions = new Map([['all', { wishes: {} }]])
+const types = ['hello', 'ack', 'snapshot', 'updates', 'leave', 'gap', 'feed', 'stats', 'error', 'bye'] as const
 
 /** A client that keeps the picture, and whatever was wrong with its way there. */
 export class Observer {
@@ -16,6 +17,7 @@ export class Observer {
   gaps = 0
   isOpen = false
   readonly #newest = new Map<string, number>()
+  #live: LiveSocket | undefined
   readonly #closeSocket: () => void
 
   private constructor(connect: (observer: Observer) => () => void) {
@@ -23,15 +25,19 @@ export class Observer {
   }
 
   /** Speaks flasktoria.v2 and resumes. */
-  static v2(url: string): Observer {
+  static v2(url: string, wishes: Wishes = {}, onMessage: (message: ServerMessage) => void = () => {}): Observer {
     return new Observer((observer) => {
-      const receive = (message: WithUpdates) => observer.#receive(message)
+      const receive = (message: ServerMessage) => {
+        observer.#receive(message, socket.subscriptions)
+        onMessage(message)
+      }
       const socket = new LiveSocket({
         url,
-        on: { snapshot: receive, updates: receive, gap: () => (observer.gaps += 1) },
+        on: Object.fromEntries(types.map((type) => [type, receive])),
         onState: (state) => (observer.isOpen = state === 'open'),
       })
-      socket.subscribe('all', {})
+      socket.subscribe('all', wishes)
+      observer.#live = socket
       return () => socket.close()
     })
   }
@@ -44,7 +50,10 @@ export class Observer {
       const connect = () => {
         socket = new WebSocket(url)
         socket.addEventListener('message', ({ data }) =>
-          observer.#receive({ type: 'updates', cursor: '', ...plainFrameSchema.parse(JSON.parse(String(data))) }),
+          observer.#receive(
+            { type: 'updates', cursor: '', ...plainFrameSchema.parse(JSON.parse(String(data))) },
+            everything,
+          ),
         )
         socket.addEventListener('open', () => (observer.isOpen = true))
         socket.addEventListener('close', () => {
@@ -68,6 +77,12 @@ export class Observer {
     return this.fleet.view('all')
   }
 
+  /** Of a client with flasktoria.v2. */
+  get live(): LiveSocket {
+    if (!this.#live) throw new Error('a plain client has no subscriptions')
+    return this.#live
+  }
+
   /** The serials of the anomalies of a vehicle, in the order in which they came. */
   serials(vehicle: string): number[] {
     return this.fleet.anomalies
@@ -89,9 +104,10 @@ export class Observer {
       .map((reading) => `${readingKey(reading)} is not ${reading.text}`)
   }
 
-  #receive(message: WithUpdates): void {
-    this.fleet.receive(message, everything)
-    for (const update of message.updates) {
+  #receive(message: ServerMessage, subscriptions: Subscriptions): void {
+    this.fleet.receive(message, subscriptions)
+    if (message.type === 'gap') this.gaps += 1
+    for (const update of 'updates' in message ? message.updates : []) {
       if (update.update_type !== 'position' && update.update_type !== 'sensordata') continue
       const sensor = update.update_type === 'position' ? positionSensor : update.sensor_id
       const key = readingKey({ vehicle: update.vehicle_id, sensor })

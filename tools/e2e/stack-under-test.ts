@@ -26,6 +26,7 @@ export async function stackUnderTest(settings: Record<string, string> = {}) {
   const pidsOf = async (name: string) =>
     (await status()).services.filter((one) => one.name === name).map(({ pid }) => pid)
   return {
+    dir,
     command,
     status,
     pidsOf,
