@@ -1,6 +1,6 @@
 import { defineConfig, type DummyRuleMap } from 'oxlint'
 
-const drivers = ['kafkajs', 'ioredis', 'hive-driver', 'thrift', '@duckdb/node-api', 'uWebSockets.js'] as const
+const drivers = ['kafkajs', 'ioredis', 'hive-driver', 'thrift', '@duckdb/node-api', 'uWebSockets.js', 'ws'] as const
 const serverPackages = ['live-log', 'warehouse', 'service-kit'] as const
 const services = ['kafka-ingest', 'stream-hub', 'query-api'] as const
 
@@ -48,6 +48,7 @@ export default defineConfig({
     },
     { files: ['services/kafka-ingest/src/source-kafka.ts'], rules: restrict(driversBut('kafkajs'), ourServices) },
     { files: ['services/stream-hub/src/socket-uws.ts'], rules: restrict(driversBut('uWebSockets.js'), ourServices) },
+    { files: ['services/stream-hub/src/{socket-ws,test-socket}.ts'], rules: restrict(driversBut('ws'), ourServices) },
     {
       files: ['packages/**', 'services/**'],
       excludeFiles: [

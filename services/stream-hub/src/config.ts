@@ -10,6 +10,9 @@ const count = (fallback: number, description: string, { min = 1, max = Number.MA
 const options = z.object({
   HOST: z.string().default('127.0.0.1').meta({ description: 'Address to listen on.' }),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8_082).meta({ description: 'Port to listen on; 0: any.' }),
+  TRANSPORT: z.enum(['auto', 'uws', 'ws']).default('auto').meta({
+    description: 'What serves the sockets: `uws` (uWebSockets.js), `ws`, or `auto`: uWebSockets.js where it loads.',
+  }),
   LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
@@ -25,7 +28,7 @@ const options = z.object({
     )
     .optional()
     .meta({ description: 'Origins, comma separated, from which browsers may connect; absent: any.' }),
-  TICK_MS: count(25, 'Least time between two flushes; the first update after a quiet time is flushed at once.', {
+  TICK_MS: count(8, 'Least time between two flushes; the first update after a quiet time is flushed at once.', {
     max: 250,
   }),
   MAX_TICK_MS: count(250, 'Most time between two flushes, when they cost much.', { max: 5_000 }),
@@ -38,12 +41,14 @@ const options = z.object({
     max: streamLimits.messagesPerSecond,
   }),
   MAX_BUFFERED_BYTES: count(1 << 20, 'Most bytes that wait in this process for one connection.', { min: 1 << 17 }),
-  SLOW_AFTER_MS: count(30_000, 'A connection that takes no bytes for this long, though some wait, is closed.'),
+  SLOW_AFTER_MS: count(30_000, 'A connection that makes no progress for this long, though data waits, is closed.'),
+  LAG_AFTER_MS: count(1_000, 'A connection whose pong takes longer, behind all data, gets nothing until it comes.'),
   PING_INTERVAL_MS: count(25_000, 'How often each connection is pinged.', { min: 1_000 }),
   IDLE_TIMEOUT_MS: count(75_000, 'A connection from which nothing came for this long, not even a pong, is closed.', {
     min: 3_000,
     max: 900_000,
   }),
+  FEED_INTERVAL_MS: count(5_000, 'How often clients are told how fresh the data is.', { min: 1_000 }),
   DRAIN_MS: count(3_000, 'When the hub stops: the time over which clients are sent away and told to come back.', {
     max: 10_000,
   }),
@@ -73,7 +78,10 @@ export const hubOptionsOf = (config: Config): HubOptions => ({
   maxStateKeys: config.MAX_STATE_KEYS,
   stateRetentionMs: config.STATE_RETENTION_MS,
   session: { messagesPerSecond: config.MESSAGES_PER_SECOND, errorsBurst: 20, errorsPerMinute: 6 },
+  pace: { minMs: config.TICK_MS, maxMs: config.MAX_TICK_MS },
   slowAfterMs: config.SLOW_AFTER_MS,
+  lagAfterMs: config.LAG_AFTER_MS,
+  feedIntervalMs: config.FEED_INTERVAL_MS,
   pingIntervalMs: config.PING_INTERVAL_MS,
   idleTimeoutMs: config.IDLE_TIMEOUT_MS,
   serverName: `flasktoria-stream-hub/${manifest.version}`,

@@ -1,5 +1,7 @@
 // stream-hub sends what happens in the live log to every connected browser, each in its own choice.
 import { streamLimits } from '@flasktoria/contracts/stream'
+import type { Feeds } from '@flasktoria/live-log/feed'
+import { createRedisFeeds } from '@flasktoria/live-log/feeds-redis'
 import type { LogReader } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import type { Mutes } from '@flasktoria/live-log/mutes'
@@ -13,16 +15,17 @@ import { ClientMutes } from './client-mutes.ts'
 import { configSchema, hubOptionsOf, optionNames, type Config } from './config.ts'
 import { Conversation } from './conversation.ts'
 import { drain } from './drain.ts'
+import { watchFeeds } from './watch-feeds.ts'
 import { FlushLoop } from './flush-loop.ts'
 import { followLog } from './follow-log.ts'
 import { createHubMetrics, registerHubFigures } from './hub-metrics.ts'
 import { Hub } from './hub.ts'
+import { listen } from './listen.ts'
 import { createOperations } from './operations.ts'
 import { Reception } from './reception.ts'
-import { listenWithUws } from './socket-uws.ts'
 
 /** Parts that the caller made, and keeps: they are not closed with the service. */
-export type Overrides = { reader?: LogReader; mutes?: Mutes; logger?: Logger }
+export type Overrides = { reader?: LogReader; mutes?: Mutes; feeds?: Feeds; logger?: Logger }
 
 const now = () => performance.now()
 
@@ -39,8 +42,16 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const reader = overrides.reader ?? own(createRedisLog({ url: redisUrl(config), onError }))
   const mutes = overrides.mutes ?? own(createRedisMutes({ url: redisUrl(config), onError }))
 
-  const hub: Hub = new Hub({ options: hubOptionsOf(config), metrics: hubMetrics, now, wake: () => loop.wake() })
-  const loop = new FlushLoop(hub, { minMs: config.TICK_MS, maxMs: config.MAX_TICK_MS }, now)
+  const feeds = overrides.feeds ?? own(createRedisFeeds({ url: redisUrl(config), onError }))
+
+  const hub: Hub = new Hub({
+    options: hubOptionsOf(config),
+    metrics: hubMetrics,
+    now,
+    wallNow: Date.now,
+    wake: () => loop.wake(),
+  })
+  const loop = new FlushLoop(hub)
   parts.defer(() => loop.stop())
   registerHubFigures(metrics, () => hub.figures())
   const clientMutes = parts.use(new ClientMutes({ mutes, logger, onFailure: () => hubMetrics.muteFailures.inc() }))
@@ -60,18 +71,22 @@ export async function start(config: Config, overrides: Overrides = {}) {
   void clientMutes.start()
   const following = followLog(reader, hub, logger)
   own(following)
+  parts.use(watchFeeds(feeds, (reports) => hub.setFeedReports(reports)))
 
-  const server = await listenWithUws({
-    host: config.HOST,
-    port: config.PORT,
-    // Longer ones than the contract allows come through up to here, so that the close code can say what was wrong.
-    maxMessageBytes: streamLimits.messageBytes * 4,
-    maxBufferedBytes: config.MAX_BUFFERED_BYTES,
-    // The hub closes first, and says why.
-    idleTimeoutMs: config.IDLE_TIMEOUT_MS + 8_000,
-    admit: (handshake) => reception.admit(handshake),
-    answer: createOperations([{ name: 'log', failing: () => hub.logTrouble }], metrics),
-  })
+  const server = await listen(
+    { choice: config.TRANSPORT, logger, metrics },
+    {
+      host: config.HOST,
+      port: config.PORT,
+      // Longer ones than the contract allows come through up to here, so that the close code can say what was wrong.
+      maxMessageBytes: streamLimits.messageBytes * 4,
+      maxBufferedBytes: config.MAX_BUFFERED_BYTES,
+      // The hub closes first, and says why.
+      idleTimeoutMs: config.IDLE_TIMEOUT_MS + 8_000,
+      admit: (handshake) => reception.admit(handshake),
+      answer: createOperations([{ name: 'log', failing: () => hub.logTrouble }], metrics),
+    },
+  )
   parts.defer(async () => {
     reception.close()
     server.stopListening()
@@ -84,7 +99,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
 
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST
   const url = `ws://${host}:${server.port}`
-  logger.info({ url }, 'stream-hub listens')
+  logger.info({ url, transport: server.transport }, 'stream-hub listens')
   const running = parts.move()
   return { url, port: server.port, metrics, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }

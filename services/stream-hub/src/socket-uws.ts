@@ -1,4 +1,5 @@
 import { ConfigError } from '@flasktoria/service-kit/config'
+import { STATUS_CODES } from 'node:http'
 import type {
   HttpRequest,
   HttpResponse,
@@ -8,27 +9,29 @@ import type {
   WebSocket,
   WebSocketBehavior,
 } from 'uWebSockets.js'
-import type { Connection, HttpAnswer, Receiver, SendResult, SocketServer, SocketServerOptions } from './transport.ts'
+import { answerTo, headersOf, maxHeaderBytes, portTaken, protocolsOf, refusalOf } from './socket-http.ts'
+import type { Connection, HttpAnswer, Listen, Receiver, SendResult, SocketServerOptions } from './transport.ts'
 
-type Socket = { open: (connection: Connection) => Receiver; connection?: UwsConnection; receiver?: Receiver }
+type Socket = {
+  open: (connection: Connection) => Receiver
+  connection?: UwsConnection
+  receiver?: Receiver | undefined
+}
 
 const sendResults: Record<number, SendResult> = { 0: 'queued', 1: 'sent', 2: 'refused' }
-const statusTexts: Record<number, string> = {
-  200: '200 OK',
-  403: '403 Forbidden',
-  404: '404 Not Found',
-  500: '500 Internal Server Error',
-  503: '503 Service Unavailable',
-}
-/** A browser sends every cookie of the origin; the default of 4 KiB would end its request without an answer. */
-const maxHeaderBytes = 16 * 1024
 
-/** Listens with uWebSockets.js. @throws ConfigError when its addon does not load, or the port can't be had */
-export async function listenWithUws(options: SocketServerOptions): Promise<SocketServer> {
-  const uws = await loadUws()
+type Uws = typeof import('uWebSockets.js')
+
+/** @throws ConfigError when its addon does not load here */
+export async function loadUws(): Promise<Listen> {
+  const uws = await importUws()
   // Else two hubs could share a port without knowing. The types put it into an enum that does not exist.
   const { LIBUS_LISTEN_EXCLUSIVE_PORT: exclusive } = uws as unknown as Record<string, ListenOptions>
   if (exclusive === undefined) throw new ConfigError('this uWebSockets.js cannot listen on a port alone')
+  return (options) => listenWithUws(uws, exclusive, options)
+}
+
+async function listenWithUws(uws: Uws, exclusive: ListenOptions, options: SocketServerOptions) {
   const app = uws.App()
   // First, and on any path: a request that is no upgrade goes on to the next handler.
   app.ws('/*', behavior(options))
@@ -36,11 +39,12 @@ export async function listenWithUws(options: SocketServerOptions): Promise<Socke
   const listening = Promise.withResolvers<us_listen_socket>()
   app.listen(options.host, options.port, exclusive, (socket) => {
     if (socket) listening.resolve(socket)
-    else listening.reject(new ConfigError(`PORT: ${options.host}:${options.port} can't be listened on`))
+    else listening.reject(portTaken(options))
   })
   const socket = await listening.promise
   let isListening = true
   return {
+    transport: 'uws' as const,
     port: uws.us_socket_local_port(socket),
     stopListening() {
       if (isListening) uws.us_listen_socket_close(socket)
@@ -53,7 +57,7 @@ export async function listenWithUws(options: SocketServerOptions): Promise<Socke
   }
 }
 
-async function loadUws() {
+async function importUws(): Promise<Uws> {
   // The addon reads it when it is loaded; there is no other way to tell it.
   // oxlint-disable-next-line node/no-process-env
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(maxHeaderBytes)
@@ -76,20 +80,24 @@ function behavior(options: SocketServerOptions): WebSocketBehavior<Socket> {
     maxBackpressure: options.maxBufferedBytes,
     // We close with a code that says why.
     closeOnBackpressureLimit: false,
-    // 0 or 8 s at least, in steps of 4 s. Only what comes in counts.
-    idleTimeout: Math.max(8, Math.ceil(options.idleTimeoutMs / 4_000) * 4),
+    // 8 to 960 s; others end the process. It may come 4 s too early. Only what comes in counts.
+    idleTimeout: Math.min(960, Math.max(8, Math.ceil(options.idleTimeoutMs / 4_000) * 4 + 4)),
     sendPingsAutomatically: false,
     upgrade: (response, request, context) => upgrade(response, request, context, options),
     open(ws) {
       const socket = ws.getUserData()
       // Without any topic, a message of 16 KiB or more that is sent in `drain` may stall for ever.
       ws.subscribe('_')
-      const connection = new UwsConnection(ws)
+      const connection = new UwsConnection(ws, options.maxBufferedBytes)
       socket.connection = connection
       socket.receiver = socket.open(connection)
     },
     message: (ws, data, isBinary) => ws.getUserData().receiver?.onMessage(new Uint8Array(data), isBinary),
-    drain: (ws) => ws.getUserData().receiver?.onDrain(),
+    drain(ws) {
+      const { connection, receiver } = ws.getUserData()
+      connection?.sayLastWords()
+      receiver?.onDrain()
+    },
     pong: (ws) => ws.getUserData().receiver?.onPong(),
     close(ws, code) {
       const socket = ws.getUserData()
@@ -113,18 +121,14 @@ function upgrade(
     query: request.getQuery() ?? '',
     origin: request.getHeader('origin'),
     cookie: request.getHeader('cookie'),
-    protocols: request
-      .getHeader('sec-websocket-protocol')
-      .split(',')
-      .map((name) => name.trim())
-      .filter(Boolean),
+    protocols: protocolsOf(request.getHeader('sec-websocket-protocol')),
   })
   if (admission.isAdmitted) {
     const socket: Socket = { open: admission.open }
     response.cork(() => response.upgrade(socket, key, admission.protocol ?? '', extensions, context))
     return
   }
-  write(response, { status: admission.status, contentType: 'text/plain', body: `${admission.reason}\n` })
+  write(response, refusalOf(admission))
 }
 
 async function respond(response: HttpResponse, path: string, answer: SocketServerOptions['answer']): Promise<void> {
@@ -132,25 +136,26 @@ async function respond(response: HttpResponse, path: string, answer: SocketServe
   response.onAborted(() => {
     isAborted = true
   })
-  const notFound: HttpAnswer = { status: 404, contentType: 'text/plain', body: 'Here are WebSockets only.\n' }
-  const failed: HttpAnswer = { status: 500, contentType: 'text/plain', body: 'This went wrong.\n' }
-  const given = await answer(path).catch(() => failed)
-  if (!isAborted) write(response, given ?? notFound)
+  const given = await answerTo(path, answer)
+  if (!isAborted) write(response, given)
 }
 
-const write = (response: HttpResponse, { status, contentType, body }: HttpAnswer) =>
+const write = (response: HttpResponse, answer: HttpAnswer) =>
   response.cork(() => {
-    response.writeStatus(statusTexts[status] ?? String(status)).writeHeader('Content-Type', contentType)
-    if (status === 503) response.writeHeader('Retry-After', '1')
-    response.end(body)
+    response.writeStatus(`${answer.status} ${STATUS_CODES[answer.status] ?? ''}`)
+    for (const [name, value] of Object.entries(headersOf(answer))) response.writeHeader(name, value)
+    response.end(answer.body)
   })
 
 /** uWebSockets.js throws when a closed socket is touched; here it is harmless. */
 class UwsConnection implements Connection {
   #ws: WebSocket<Socket> | undefined
+  readonly #maxBufferedBytes: number
+  #lastWords: (() => void) | undefined
 
-  constructor(ws: WebSocket<Socket>) {
+  constructor(ws: WebSocket<Socket>, maxBufferedBytes: number) {
     this.#ws = ws
+    this.#maxBufferedBytes = maxBufferedBytes
   }
 
   send(frame: string | Uint8Array): SendResult {
@@ -167,11 +172,27 @@ class UwsConnection implements Connection {
 
   close(code: number, reason: string): void {
     const ws = this.#ws
+    if (!ws) return
     this.#ws = undefined
-    ws?.end(code, reason)
+    const socket = ws.getUserData()
+    const { receiver } = socket
+    socket.receiver = undefined
+    this.#lastWords = () => {
+      // Beyond its bound `end` would lose the code, and everything that waits.
+      if (ws.getBufferedAmount() > this.#maxBufferedBytes) return
+      this.#lastWords = undefined
+      ws.end(code, reason)
+    }
+    this.#lastWords()
+    receiver?.onClose(code)
+  }
+
+  sayLastWords(): void {
+    this.#lastWords?.()
   }
 
   forget(): void {
     this.#ws = undefined
+    this.#lastWords = undefined
   }
 }

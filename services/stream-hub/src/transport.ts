@@ -1,3 +1,6 @@
+/** The library that serves the sockets. */
+export type Transport = 'uws' | 'ws'
+
 /** What became of a frame. `queued`: it will arrive, but wait for `onDrain`. `refused`: it will not. */
 export type SendResult = 'sent' | 'queued' | 'refused'
 
@@ -8,6 +11,7 @@ export interface Connection {
   /** What waits in this process; the kernel and proxies hold more. */
   readonly bufferedBytes: number
   ping(): void
+  /** What was queued still goes, then the code. `reason`: 123 bytes at most. */
   close(code: number, reason: string): void
 }
 
@@ -40,9 +44,9 @@ export type SocketServerOptions = {
   host: string
   /** 0: any free one. */
   port: number
-  /** Longer messages end the connection without a word; the receiver says so earlier. */
+  /** Longer messages, whole or in fragments, end the connection; the receiver says so earlier. */
   maxMessageBytes: number
-  /** Of one connection, in this process. */
+  /** Of one connection, in this process. A frame that goes beyond it still goes, the next one is refused. */
   maxBufferedBytes: number
   /** A connection that nothing comes from for this long is closed. */
   idleTimeoutMs: number
@@ -53,9 +57,13 @@ export type SocketServerOptions = {
 }
 
 export interface SocketServer {
+  readonly transport: Transport
   readonly port: number
   /** No new connections; the open ones stay. */
   stopListening(): void
   /** Ends every connection that is still open. */
   close(): void
 }
+
+/** @throws ConfigError when the port can't be had, for it alone */
+export type Listen = (options: SocketServerOptions) => Promise<SocketServer>
