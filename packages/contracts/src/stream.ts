@@ -189,9 +189,9 @@ export const feedSchema = z
     type: z.literal('feed'),
     lagMs: lag('Age of the newest record, by its own time; null: there is none.'),
     kafkaLagRecords: lag('How many records in Kafka were not read yet; null: unknown.'),
-    kafkaLagMs: lag('Age of the last record that was read, while others wait; 0: none waits; null: unknown.'),
+    kafkaLagMs: lag('For how long the oldest of them has waited; 0: none waits; null: unknown.'),
     logLagMs: lag('From ingest to here, of the last update, or since the live log is away; null: unknown.'),
-    warehouseLagMs: lag('Age of the oldest record that is not in the history yet; null: unknown.'),
+    warehouseLagMs: lag('For how long a record has waited to get into the history; 0: none waits; null: unknown.'),
   })
   .meta({ id: 'Feed', description: 'How fresh the data is. Comes every few seconds.' })
 

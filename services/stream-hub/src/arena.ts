@@ -15,6 +15,12 @@ export class Arena {
     this.#length += this.#bytes.write(text, this.#length)
   }
 
+  append(bytes: Uint8Array): void {
+    this.#reserve(bytes.length)
+    this.#bytes.set(bytes, this.#length)
+    this.#length += bytes.length
+  }
+
   /** Appends a copy of a range of itself. */
   copy(start: number, end: number): void {
     this.#reserve(end - start)

@@ -1,4 +1,11 @@
-import { clientMessageSchema, streamLimits, type ClientMessage, type ServerMessage } from '@flasktoria/contracts/stream'
+import {
+  clientMessageSchema,
+  streamLimits,
+  type ClientMessage,
+  type ServerMessage,
+  type Subscribe,
+  type UpdateSubscription,
+} from '@flasktoria/contracts/stream'
 import type { Hub } from './hub.ts'
 import type { Session } from './session.ts'
 
@@ -47,21 +54,36 @@ export class Conversation {
     switch (message.type) {
       case 'ping':
         return hub.say(session, { type: 'pong', ...(message.nonce !== undefined && { nonce: message.nonce }) })
+      case 'stats':
+        return hub.sayStats(session)
+      case 'update':
+        if (!subscriptions.has(message.id))
+          return this.#refuse(session, 'unknown_subscription', 'there is no such subscription', message.id)
+        if (this.#namesTooMany(session, message))
+          return this.#refuse(session, 'too_many_subscriptions', this.#most, message.id)
+        return hub.update(session, message)
       case 'unsubscribe':
         if (subscriptions.has(message.id)) return hub.unsubscribe(session, message.id)
         return this.#refuse(session, 'unknown_subscription', 'there is no such subscription', message.id)
       case 'subscribe': {
         if (subscriptions.has(message.id))
           return this.#refuse(session, 'duplicate_subscription', 'this id is in use', message.id)
-        const most = `at most ${limits.maxSubscriptions} subscriptions with ${limits.maxVehicles} vehicles in all`
-        const vehicles = [...subscriptions.values()].reduce((sum, { filter }) => sum + (filter.vehicles?.size ?? 0), 0)
-        const isTooMuch =
-          subscriptions.size >= limits.maxSubscriptions ||
-          vehicles + (message.vehicles?.length ?? 0) > limits.maxVehicles
-        if (isTooMuch) return this.#refuse(session, 'too_many_subscriptions', most, message.id)
+        if (subscriptions.size >= limits.maxSubscriptions || this.#namesTooMany(session, message))
+          return this.#refuse(session, 'too_many_subscriptions', this.#most, message.id)
         return hub.subscribe(session, message)
       }
     }
+  }
+
+  get #most(): string {
+    const { maxSubscriptions, maxVehicles } = this.#deps.limits
+    return `at most ${maxSubscriptions} subscriptions with ${maxVehicles} vehicles in all`
+  }
+
+  #namesTooMany({ subscriptions }: Session, { id, vehicles = [] }: Subscribe | UpdateSubscription): boolean {
+    const others = [...subscriptions.values()].filter((other) => other.id !== id)
+    const named = others.reduce((sum, { filter }) => sum + (filter.vehicles?.size ?? 0), 0)
+    return named + vehicles.length > this.#deps.limits.maxVehicles
   }
 
   #refuse(session: Session, code: ErrorCode, message: string, id?: string): void {

@@ -1,67 +1,93 @@
+import { updateClass } from '@flasktoria/contracts/updates'
 import type { Arena } from './arena.ts'
-import { maxUpdatesBytes, updatesHead, updatesTail, type Protocol } from './frames.ts'
-import type { Kept } from './log-window.ts'
-import { baseSees, viewSees, type View } from './view.ts'
+import type { Place } from './box.ts'
+import {
+  cursorTail,
+  FrameWriter,
+  leaveBodies,
+  maxUpdatesBytes,
+  snapshotHead,
+  snapshotTail,
+  updatesHead,
+  updatesTail,
+  type Protocol,
+} from './frames.ts'
+import type { Concern, Group } from './groups.ts'
+import type { Kept, LogWindow } from './log-window.ts'
+import { sees } from './subscription.ts'
+import { baseSees, isMuted, viewSees, wantsEach, type View } from './view.ts'
 
 /** One WebSocket message that many sessions may get. */
 export type Frame = {
   readonly bytes: Uint8Array
-  /** Who has this frame has everything up to here. */
+  /** How much of it stands before the cursor, which ends it. */
+  readonly bodyLength: number
+  /** Who has this frame has everything up to here; it may take the next one to make the state whole. */
   readonly toSeq: number
   readonly updates: number
   readonly conflated: number
 }
 
+type Deps = {
+  arena: Arena
+  window: LogWindow
+  /** Everything after one seq up to another one, which is the head of the window. */
+  kept: readonly Kept[]
+  span: readonly [number, number]
+  cursorAt: (seq: number, stateTo: number) => string
+}
+
 /**
  * The frames of one flush. The updates are written into the arena once; the frames of every view are copied together from
- * runs of them, and views that see the same base share their frames. `touched` are the places of the updates whose vehicle
- * a view names.
+ * runs of them, and views that see the same base share their frames.
  */
 export class FlushFrames {
   readonly #arena: Arena
+  readonly #window: LogWindow
   readonly #kept: readonly Kept[]
+  readonly #fromSeq: number
   readonly #toSeq: number
-  readonly #cursorAt: (seq: number, isPartial: boolean) => string
+  readonly #cursorAt: (seq: number, stateTo: number) => string
   /** Where each update begins in the arena. Behind each stands a comma. */
   readonly #offsets: number[]
   readonly #baseSelections = new Map<string, number[]>()
   readonly #baseFrames = new Map<string, Frame[]>()
 
-  constructor(
-    arena: Arena,
-    kept: readonly Kept[],
-    toSeq: number,
-    cursorAt: (seq: number, isPartial: boolean) => string,
-  ) {
+  constructor({ arena, window, kept, span, cursorAt }: Deps) {
     this.#arena = arena
+    this.#window = window
     this.#kept = kept
-    this.#toSeq = toSeq
+    this.#fromSeq = span[0]
+    this.#toSeq = span[1]
     this.#cursorAt = cursorAt
     arena.rewind(0)
-    this.#offsets = kept.map(({ entry }) => {
+    this.#offsets = kept.map(({ entry, isCurrent }) => {
       const offset = arena.length
-      arena.write(entry.json)
-      arena.write(',')
+      // Others than readings are wanted by nobody when a newer one is there.
+      if (isCurrent || entry.kind === 'sensordata') {
+        arena.write(entry.json)
+        arena.write(',')
+      }
       return offset
     })
     this.#offsets.push(arena.length)
   }
 
-  /** Gives the frames to `send`; they are gone afterwards. */
-  give(protocol: Protocol, view: View, touched: readonly number[] | undefined, send: (frames: Frame[]) => void): void {
+  /** Gives the frames of a group to `send`; they are gone afterwards. */
+  give({ protocol, view }: Group<unknown>, concern: Concern, send: (frames: readonly Frame[]) => void): void {
     const base = this.#baseSelection(view)
-    const isPartial = view.mutes !== undefined
-    if (touched) {
-      const mark = this.#arena.length
-      const frames = this.#cut(protocol, select(view, this.#kept, base, touched), isPartial)
+    if (concern.touched.length === 0 && concern.left.size === 0) {
+      const key = `${protocol} ${view.mutes !== undefined} ${view.baseSignature}`
+      let frames = this.#baseFrames.get(key)
+      if (!frames) this.#baseFrames.set(key, (frames = this.#cut(protocol, view, base)))
       if (frames.length > 0) send(frames)
-      this.#arena.rewind(mark)
       return
     }
-    const key = `${protocol} ${isPartial} ${view.baseSignature}`
-    let frames = this.#baseFrames.get(key)
-    if (!frames) this.#baseFrames.set(key, (frames = this.#cut(protocol, base, isPartial)))
+    const mark = this.#arena.length
+    const moves = [...this.#left(concern), ...this.#entered(view, concern)]
+    const frames = [...moves, ...this.#cut(protocol, view, select(view, this.#kept, base, concern), moves.length > 0)]
     if (frames.length > 0) send(frames)
+    this.#arena.rewind(mark)
   }
 
   #baseSelection(view: View): number[] {
@@ -74,53 +100,107 @@ export class FlushFrames {
     return selection
   }
 
-  #cut(protocol: Protocol, selection: readonly number[], isPartial: boolean): Frame[] {
+  *#left({ left }: Concern): Generator<Frame> {
+    for (const [filter, vehicles] of left)
+      for (const body of leaveBodies(filter.view!.id, vehicles)) {
+        const start = this.#arena.length
+        this.#arena.write(body)
+        yield this.#finish(start, { toSeq: this.#fromSeq, stateTo: 0, updates: 0, conflated: 0 })
+      }
+  }
+
+  *#entered({ mutes }: View, { entered }: Concern): Generator<Frame> {
+    for (const [filter, vehicles] of entered) {
+      const writer = new FrameWriter(this.#arena)
+      const part = { id: filter.view!.id, part: 0, more: true, reason: 'entered' as const }
+      const finish = (more: boolean) => {
+        writer.end(snapshotTail({ ...part, more }))
+        part.part++
+        const { updates } = writer
+        return this.#finish(start, { toSeq: this.#fromSeq, stateTo: 0, updates, conflated: 0 })
+      }
+      let start = this.#arena.length
+      writer.begin(snapshotHead, start)
+      for (const { entry, where } of this.#window.state(this.#toSeq, vehicles)) {
+        if (!sees(filter, entry, where.place) || isMuted(mutes, entry) || writer.add(entry.json)) continue
+        yield finish(true)
+        start = this.#arena.length
+        writer.begin(snapshotHead, start)
+        writer.add(entry.json)
+      }
+      yield finish(false)
+    }
+  }
+
+  /** `closes`: one frame at least, for it makes whole what the ones before began. */
+  #cut(protocol: Protocol, view: View, selection: readonly number[], closes = false): Frame[] {
     const frames: Frame[] = []
-    for (let next = 0; next < selection.length;) {
-      const first = next
+    for (let next = 0; next < selection.length || (closes && frames.length === 0);) {
+      const chosen: number[] = []
       let bytes = 0
       let conflated = 0
-      while (next < selection.length) {
+      for (; next < selection.length; next++) {
         const place = selection[next]!
+        const { entry, where, isCurrent } = this.#kept[place]!
+        if (!isCurrent && !wantsEach(view, entry, where.place)) {
+          conflated++
+          continue
+        }
         bytes += this.#offsets[place + 1]! - this.#offsets[place]!
-        if (next > first && bytes > maxUpdatesBytes) break
-        conflated += this.#kept[place]!.conflated
-        next++
+        if (chosen.length > 0 && bytes > maxUpdatesBytes) break
+        chosen.push(place)
       }
-      const toSeq = next < selection.length ? this.#kept[selection[next - 1]!]!.seq : this.#toSeq
+      if (chosen.length === 0 && !closes) break
+      const isLast = next === selection.length
+      const toSeq = isLast ? this.#toSeq : this.#kept[chosen.at(-1)!]!.seq
       const start = this.#arena.length
       this.#arena.write(updatesHead[protocol])
-      this.#copyRuns(selection, first, next)
-      this.#arena.write(updatesTail(this.#cursorAt(toSeq, isPartial), protocol === 'v2' ? conflated : 0))
-      frames.push({ bytes: this.#arena.view(start, this.#arena.length), toSeq, updates: next - first, conflated })
+      this.#copyRuns(chosen)
+      this.#arena.write(updatesTail(protocol === 'v2' ? conflated : 0))
+      const isPartial = view.mutes || (view.boxed.length > 0 && !isLast)
+      frames.push(this.#finish(start, { toSeq, stateTo: isPartial ? 0 : toSeq, updates: chosen.length, conflated }))
     }
     return frames
   }
 
-  #copyRuns(selection: readonly number[], first: number, end: number): void {
-    for (let next = first; next < end;) {
+  #finish(start: number, { stateTo, ...frame }: Omit<Frame, 'bytes' | 'bodyLength'> & { stateTo: number }): Frame {
+    const bodyLength = this.#arena.length - start
+    this.#arena.write(cursorTail(this.#cursorAt(frame.toSeq, stateTo)))
+    return { ...frame, bodyLength, bytes: this.#arena.view(start, this.#arena.length) }
+  }
+
+  #copyRuns(places: readonly number[]): void {
+    for (let next = 0; next < places.length;) {
       const run = next++
-      while (next < end && selection[next] === selection[next - 1]! + 1) next++
-      if (run > first) this.#arena.write(',')
-      this.#arena.copy(this.#offsets[selection[run]!]!, this.#offsets[selection[next - 1]! + 1]! - 1)
+      while (next < places.length && places[next] === places[next - 1]! + 1) next++
+      if (run > 0) this.#arena.write(',')
+      this.#arena.copy(this.#offsets[places[run]!]!, this.#offsets[places[next - 1]! + 1]! - 1)
     }
   }
 }
 
-/** The places of what a view sees: its base, decided anew for the updates whose vehicle it names. All by seq. */
+/** The places of what a view sees: its base, decided anew where the flush concerns it otherwise. All by seq. */
 export function select(
   view: View,
   kept: readonly Kept[],
   base: readonly number[],
-  touched: readonly number[],
+  { touched, entered }: Pick<Concern, 'touched' | 'entered'>,
 ): number[] {
   const selection: number[] = []
   let next = 0
   for (const place of touched) {
     while (next < base.length && base[next]! < place) selection.push(base[next++]!)
     if (base[next] === place) next++
-    if (viewSees(view, kept[place]!.entry)) selection.push(place)
+    const { entry, where } = kept[place]!
+    if (viewSees(view, entry, where.place) && !comesWithSnapshot(entry, where.place, entered)) selection.push(place)
   }
   while (next < base.length) selection.push(base[next++]!)
   return selection
+}
+
+/** A vehicle that enters a view comes as a snapshot, with its state; its events come as ever. */
+function comesWithSnapshot(entry: Kept['entry'], place: Place | undefined, entered: Concern['entered']): boolean {
+  if (updateClass[entry.kind] === 'event') return false
+  for (const [filter, vehicles] of entered) if (vehicles.has(entry.vehicle) && sees(filter, entry, place)) return true
+  return false
 }

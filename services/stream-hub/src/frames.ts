@@ -1,3 +1,4 @@
+import type { ServerMessage } from '@flasktoria/contracts/stream'
 import type { Arena } from './arena.ts'
 
 /** `plain`: the old contract. `v2`: the sub-protocol of contracts/stream.ts. */
@@ -8,22 +9,29 @@ export const maxFrameBytes = 64 * 1024
 const envelopeBytes = 1024
 export const maxUpdatesBytes = maxFrameBytes - envelopeBytes
 
-/** What stands before and behind the updates of a frame. The cursor stands behind: it is known when the frame is full. */
+/**
+ * A frame is a head, updates, and a tail that ends with the cursor: it is known when the frame is full, and may differ where
+ * all the rest is shared.
+ */
 export const updatesHead: Record<Protocol, string> = { plain: '{"updates":[', v2: '{"type":"updates","updates":[' }
-export const updatesTail = (cursor: string, conflated = 0): string =>
-  `],"cursor":${JSON.stringify(cursor)}${conflated > 0 ? `,"conflated":${conflated}` : ''}}`
+export const updatesTail = (conflated = 0): string => `],${conflated > 0 ? `"conflated":${conflated},` : ''}`
+export const cursorTail = (cursor: string): string => `"cursor":"${cursor}"}`
 
-export type SnapshotPart = {
-  id: string
-  cursor: string
-  part: number
-  more: boolean
-  reason: 'subscribed' | 'epoch' | 'cursor_unknown'
-}
+export type SnapshotPart = Omit<Extract<ServerMessage, { type: 'snapshot' }>, 'type' | 'updates' | 'cursor'>
 export const snapshotHead = '{"type":"snapshot","updates":['
-export const snapshotTail = (part: SnapshotPart): string => `],${JSON.stringify(part).slice(1)}`
+export const snapshotTail = (part: SnapshotPart): string => `],${JSON.stringify(part).slice(1, -1)},`
 
-/** Makes one frame after the other of updates that are JSON already, for one session. */
+/** So many ids fit into one frame. */
+const maxLeaving = 400
+
+/** Vehicles that left a view: frames without their cursor. */
+export function* leaveBodies(id: string, vehicles: Iterable<string>): Generator<string> {
+  const all = [...vehicles]
+  for (let next = 0; next < all.length; next += maxLeaving)
+    yield `${JSON.stringify({ type: 'leave', id, vehicles: all.slice(next, next + maxLeaving) }).slice(0, -1)},`
+}
+
+/** Makes one frame after the other of updates that are JSON already. */
 export class FrameWriter {
   readonly #arena: Arena
   #start = 0
@@ -37,10 +45,11 @@ export class FrameWriter {
     return this.#updates
   }
 
-  begin(head: string): void {
-    this.#arena.rewind(0)
+  /** `at`: where in the arena; what stands behind is gone. */
+  begin(head: string, at = 0): void {
+    this.#arena.rewind(at)
+    this.#start = at
     this.#arena.write(head)
-    this.#start = this.#arena.length
     this.#updates = 0
   }
 
@@ -60,6 +69,6 @@ export class FrameWriter {
   /** The frame, until the next one begins. */
   end(tail: string): Uint8Array {
     this.#arena.write(tail)
-    return this.#arena.view(0, this.#arena.length)
+    return this.#arena.view(this.#start, this.#arena.length)
   }
 }

@@ -1,33 +1,49 @@
+import type { Box } from './box.ts'
 import type { Protocol } from './frames.ts'
-import type { Kept } from './log-window.ts'
+import { BoxIndex } from './grid.ts'
+import type { Kept, Places } from './log-window.ts'
+import { boxHolds } from './box.ts'
+import type { Filter } from './subscription.ts'
 import type { View } from './view.ts'
 
-/** Members that get the same frames. */
-export type Group<Member> = { readonly protocol: Protocol; readonly view: View; readonly members: Set<Member> }
+/** Members that get the same frames, but for the cursor if that is their own. */
+export type Group<Member> = {
+  readonly protocol: Protocol
+  readonly view: View
+  readonly hasOwnCursors: boolean
+  readonly members: Set<Member>
+}
 
-/** All groups, and which of them name a vehicle: the cost of a flush follows what it delivers, not groups × updates. */
+/** What a flush has for a group beside its base. */
+export type Concern = {
+  /** Places, in what is flushed, of updates that the group may see otherwise than its base; ascending. */
+  readonly touched: number[]
+  readonly entered: Map<Filter, Set<string>>
+  readonly left: Map<Filter, Set<string>>
+}
+
+type Boxed<Member> = { readonly box: Box; readonly group: Group<Member>; readonly filter: Filter }
+
+/** All groups of a lane, and which of them look at a vehicle or a place: a flush costs what it delivers, not groups × updates. */
 export class Groups<Member> {
   readonly #byKey = new Map<string, Group<Member>>()
   readonly #naming = new Map<string, Set<Group<Member>>>()
-  /** Those that see something of vehicles that they don't name. */
+  readonly #boxes = new BoxIndex<Boxed<Member>>()
+  readonly #boxesOf = new Map<Group<Member>, Boxed<Member>[]>()
+  /** Those that see something of vehicles that they don't name, wherever these are. */
   readonly #wide = new Set<Group<Member>>()
 
   get size(): number {
     return this.#byKey.size
   }
 
-  join(member: Member, protocol: Protocol, view: View): Group<Member> {
-    const key = `${protocol} ${view.signature}`
+  join(member: Member, protocol: Protocol, view: View, hasOwnCursors: boolean): Group<Member> {
+    const key = keyOf(protocol, view, hasOwnCursors)
     let group = this.#byKey.get(key)
     if (!group) {
-      group = { protocol, view, members: new Set() }
+      group = { protocol, view, hasOwnCursors, members: new Set() }
       this.#byKey.set(key, group)
-      if (view.base.length > 0) this.#wide.add(group)
-      for (const vehicle of view.named) {
-        const naming = this.#naming.get(vehicle)
-        if (naming) naming.add(group)
-        else this.#naming.set(vehicle, new Set([group]))
-      }
+      this.#index(group)
     }
     group.members.add(member)
     return group
@@ -36,25 +52,73 @@ export class Groups<Member> {
   leave(member: Member, group: Group<Member>): void {
     group.members.delete(member)
     if (group.members.size > 0) return
+    const { protocol, view, hasOwnCursors } = group
+    this.#byKey.delete(keyOf(protocol, view, hasOwnCursors))
     this.#wide.delete(group)
-    this.#byKey.delete(`${group.protocol} ${group.view.signature}`)
-    for (const vehicle of group.view.named) {
+    for (const boxed of this.#boxesOf.get(group) ?? []) this.#boxes.delete(boxed)
+    this.#boxesOf.delete(group)
+    for (const vehicle of view.named) {
       const naming = this.#naming.get(vehicle)
       naming?.delete(group)
       if (naming?.size === 0) this.#naming.delete(vehicle)
     }
   }
 
-  /** The groups that may see one of the updates; with the places of those whose vehicle it names, if there are any. */
-  concerned(kept: readonly Kept[]): Map<Group<Member>, number[] | undefined> {
-    const concerned = new Map<Group<Member>, number[] | undefined>()
-    for (const group of this.#wide) concerned.set(group, undefined)
-    for (const [place, { entry }] of kept.entries())
-      for (const group of this.#naming.get(entry.vehicle) ?? []) {
-        const places = concerned.get(group)
-        if (places) places.push(place)
-        else concerned.set(group, [place])
+  /** The groups that may see something of what is flushed; `placeOf` tells where vehicles are at its end. */
+  concerned(kept: readonly Kept[], placeOf: Places): Map<Group<Member>, Concern> {
+    const concerned = new Map<Group<Member>, Concern>()
+    const concernOf = (group: Group<Member>) => {
+      let concern = concerned.get(group)
+      if (!concern) concerned.set(group, (concern = { touched: [], entered: new Map(), left: new Map() }))
+      return concern
+    }
+    for (const group of this.#wide) concernOf(group)
+    const moved = new Set<string>()
+    for (const [index, { entry, where, before }] of kept.entries()) {
+      const touch = (group: Group<Member>) => {
+        const { touched } = concernOf(group)
+        if (touched.at(-1) !== index) touched.push(index)
       }
+      for (const group of this.#naming.get(entry.vehicle) ?? []) touch(group)
+      if (this.#boxes.size === 0) continue
+      const place = placeOf(where)
+      for (const { group } of this.#boxes.at(place)) touch(group)
+      if (entry.kind !== 'position' || moved.has(entry.vehicle)) continue
+      moved.add(entry.vehicle)
+      for (const { box, group, filter } of this.#boxes.at(place))
+        if (isEntered(group, filter) && !(before && boxHolds(box, before)))
+          below(concernOf(group).entered, filter).add(entry.vehicle)
+      for (const { box, group, filter } of this.#boxes.at(before))
+        if (isEntered(group, filter) && !(place && boxHolds(box, place)))
+          below(concernOf(group).left, filter).add(entry.vehicle)
+    }
     return concerned
   }
+
+  #index(group: Group<Member>): void {
+    const { view } = group
+    if (view.base.filters.length > 0) this.#wide.add(group)
+    for (const vehicle of view.named) {
+      const naming = this.#naming.get(vehicle)
+      if (naming) naming.add(group)
+      else this.#naming.set(vehicle, new Set([group]))
+    }
+    const boxes = [...view.filters, ...view.except].flatMap((filter) =>
+      filter.view ? [{ box: filter.view.box, group, filter }] : [],
+    )
+    if (boxes.length > 0) this.#boxesOf.set(group, boxes)
+    for (const boxed of boxes) this.#boxes.add(boxed)
+  }
+}
+
+/** What enters or leaves a box that only takes away from a view is told by the view that it is taken from. */
+const isEntered = ({ view }: { view: View }, filter: Filter) => view.boxed.includes(filter)
+
+const keyOf = (protocol: Protocol, view: View, hasOwnCursors: boolean) =>
+  `${protocol} ${hasOwnCursors} ${view.signature}`
+
+const below = (map: Map<Filter, Set<string>>, filter: Filter): Set<string> => {
+  let vehicles = map.get(filter)
+  if (!vehicles) map.set(filter, (vehicles = new Set()))
+  return vehicles
 }

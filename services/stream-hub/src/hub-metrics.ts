@@ -17,7 +17,7 @@ export const createHubMetrics = ({ counter, histogram }: Metrics) => ({
   late: counter('stream_late_total', 'Entries skipped because the state was newer.'),
   fellBehind: counter(
     'stream_fell_behind_total',
-    'Sessions that left their group because a frame was not sent at once.',
+    'Sessions that left their group: a frame was not sent at once, or took too long to arrive.',
   ),
   closes: counter('stream_closes_total', 'Connections that ended, by WebSocket close code.', ['code']),
   refusals: counter('stream_refused_upgrades_total', 'Upgrades that were refused.', ['reason']),
@@ -27,10 +27,15 @@ export const createHubMetrics = ({ counter, histogram }: Metrics) => ({
   forgottenKeys: counter('stream_forgotten_keys_total', 'State keys that were forgotten: too old or too many.'),
   muteFailures: counter('stream_mute_failures_total', 'Reads of the mutes of a client that failed.'),
   flushSeconds: histogram('stream_flush_seconds', 'Time of one flush to all groups.', secondsBuckets),
-  frameDelaySeconds: histogram(
-    'stream_frame_delay_seconds',
-    'Age of the oldest update of a flush: from the live log to the sockets.',
-    secondsBuckets,
+  recordToFrameSeconds: histogram(
+    'stream_record_to_frame_seconds',
+    'Age of each update, by the time of its record, when its first frame was sent. Clocks of producers count.',
+    [...secondsBuckets, 5, 10, 60],
+  ),
+  logToFrameSeconds: histogram(
+    'stream_log_to_frame_seconds',
+    'From the append of each update to the live log until its first frame was sent.',
+    [...secondsBuckets, 5, 10, 60],
   ),
   roundTripSeconds: histogram(
     'stream_round_trip_seconds',
@@ -43,8 +48,10 @@ export type HubMetrics = ReturnType<typeof createHubMetrics>
 export type HubFigures = {
   sessions: Record<'plain' | 'v2', number>
   subscriptions: number
+  lanes: number
   groups: number
   lagging: number
+  slowed: number
   isLogConnected: boolean
   logSilenceSeconds: number
   stateKeys: number
@@ -63,7 +70,9 @@ export function registerHubFigures({ gauge }: Metrics, read: () => HubFigures): 
     })
   single('stream_subscriptions', 'Subscriptions over all sessions.', ({ subscriptions }) => subscriptions)
   single('stream_groups', 'Groups of sessions that get the same frames.', ({ groups }) => groups)
-  single('stream_lagging_sessions', 'Sessions whose connection does not take bytes.', ({ lagging }) => lagging)
+  single('stream_lanes', 'Sets of groups that are flushed together.', ({ lanes }) => lanes)
+  single('stream_lagging_sessions', 'Sessions whose connection takes no bytes, or too long.', ({ lagging }) => lagging)
+  single('stream_slowed_sessions', 'Sessions that get frames more seldom, because they were slow.', (it) => it.slowed)
   single('stream_log_connected', '1: the live log is followed.', ({ isLogConnected }) => Number(isLogConnected))
   single('stream_log_silence_seconds', 'Since the last entry of the live log.', (figures) => figures.logSilenceSeconds)
   single('stream_state_keys', 'MERGE keys in memory.', ({ stateKeys }) => stateKeys)

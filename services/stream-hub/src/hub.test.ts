@@ -118,7 +118,7 @@ describe('a subscription that resumes', () => {
     const after = far.open()
     after.subscribe({ id: 'a', cursor })
     far.turn()
-    expect(types(after.connection)).toEqual(['hello', 'ack'])
+    expect(types(after.connection)).toEqual(['hello', 'ack', 'feed'])
     await log.append([position('v', 3)])
     await log.follow(far.hub)
     far.turn()
@@ -198,7 +198,8 @@ describe('a blocked connection', () => {
     const { hub, open } = await follow()
     const { connection, session } = open(new TestConnection(1_000))
     connection.stall()
-    for (let count = 0; count < 100 && session.standing.at !== 'closed'; count++) hub.say(session, { type: 'pong' })
+    for (let count = 0; count < 100 && session.fastest.standing.at !== 'closed'; count++)
+      hub.say(session, { type: 'pong' })
     expect(connection.closedWith).toBe(4001)
   })
 
@@ -253,7 +254,7 @@ describe('a connection that blocks again and again while it catches up', () => {
       hub.hearDrain(session)
       turn()
     }
-    expect(session.standing.at).toBe('live')
+    expect(session.fastest.standing.at).toBe('live')
     const frames = connection.messages.filter((message) => message.type === 'updates')
     expect(frames.length).toBeGreaterThan(3)
     expect(updatesOf(connection).flatMap((update) => ('desc' in update ? [update.desc] : []))).toEqual([

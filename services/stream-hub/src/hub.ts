@@ -1,78 +1,111 @@
 import { closeCodes, type CloseReason } from '@flasktoria/contracts/close-codes'
-import type { ServerMessage, Subscribe } from '@flasktoria/contracts/stream'
+import type { ServerMessage, Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
+import type { FeedReport } from '@flasktoria/live-log/feed'
 import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Arena } from './arena.ts'
-import { CatchUp } from './catch-up.ts'
+import { CatchUp, type Sent } from './catch-up.ts'
+import type { Course } from './course.ts'
 import { FlushFrames, type Frame } from './flush-frames.ts'
-import type { Protocol } from './frames.ts'
-import { Groups, type Group } from './groups.ts'
+import { cursorTail, type Protocol } from './frames.ts'
+import { Freshness } from './freshness.ts'
+import type { Group } from './groups.ts'
 import { closeLabel, type HubFigures, type HubMetrics } from './hub-metrics.ts'
-import { LogWindow, type WindowBounds } from './log-window.ts'
+import { Lanes, type Lane } from './lane.ts'
+import { LogWindow, whereNow, type Kept, type WindowBounds } from './log-window.ts'
+import type { PaceBounds } from './pace.ts'
+import { Pulse, type PulseOptions } from './pulse.ts'
 import { formatResumeCursor } from './resume-cursor.ts'
-import { Session, standBehind, type Behind, type SessionLimits } from './session.ts'
+import { Session, type SessionLimits } from './session.ts'
+import { SharedSnapshots } from './shared-snapshots.ts'
+import { Subscriptions } from './subscriptions.ts'
 import type { Connection } from './transport.ts'
 
-export type HubOptions = WindowBounds & {
-  session: SessionLimits
-  /** A session whose connection takes no bytes for this long is closed. */
-  slowAfterMs: number
-  /** Every connection is pinged this often, and closed when nothing came from it for `idleTimeoutMs`. */
-  pingIntervalMs: number
-  idleTimeoutMs: number
-  serverName: string
-}
+export type HubOptions = WindowBounds &
+  PulseOptions & {
+    session: SessionLimits
+    /** How far apart flushes stand. */
+    pace: PaceBounds
+    /** Clients are told this often how fresh the data is. */
+    feedIntervalMs: number
+    serverName: string
+  }
 
 type Deps = {
   options: HubOptions
   metrics: HubMetrics
   /** Milliseconds of a clock that never goes back. */
   now: () => number
+  /** Epoch milliseconds. */
+  wallNow: () => number
   /** There is something to flush, or a session to bring forward. */
   wake: () => void
 }
 
-type Sent = { frames: number; bytes: number; updates: number; conflated: number }
-const nothing: Sent = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
+type FlushSum = Record<Protocol, { frames: number; bytes: number; updates: number; conflated: number }>
 
 /**
- * Sessions × live log → frames. Sessions with equal views form a group; each flush sends every group what came since the
- * last one, in one frame made once. What a session can't take, it is brought forward to later, from its cursor.
+ * Sessions × live log → frames. Courses with equal views form a group; each flush of a lane sends every group in it what came
+ * since the last one, in one frame made once. What a session can't take, it is brought forward to later, from its cursors.
  *
  * Guarantees, per session: frames go by seq; never an older value after a newer one of a key; each event once, or a gap;
- * what the client knows of every key converges to the state. Holds no timers: `flush`, `catchUp` and `sweep` are called.
+ * what the client knows of every key converges to the state. Holds no timers: `flushDue`, `catchUp` and `sweep` are called.
  */
 export class Hub implements LogListener {
   readonly #options: HubOptions
   readonly #metrics: HubMetrics
   readonly #now: () => number
+  readonly #wallNow: () => number
   readonly #wake: () => void
   readonly #arena = new Arena()
   readonly #window: LogWindow
-  readonly #groups = new Groups<Session>()
+  readonly #lanes: Lanes<Course>
   readonly #sessions = new Set<Session>()
-  readonly #behind = new Set<Session>()
+  readonly #snapshots: SharedSnapshots
+  readonly #subscriptions: Subscriptions
   readonly #catchUp: CatchUp
-  /** Every live session has everything up to here. */
-  #flushedTo = 0
+  readonly #pulse: Pulse
+  readonly #freshness = new Freshness()
+  /** Everything up to here was in a frame, or is in nobody's. */
+  #firstSentTo = 0
+  #sweeping: Iterator<Session> = [].values()
   #isConnected = false
   #heardAtMs: number
-  /** When the oldest entry arrived that waits for a flush. */
-  #waitingSinceMs: number | undefined
 
-  constructor({ options, metrics, now, wake }: Deps) {
+  constructor({ options, metrics, now, wallNow, wake }: Deps) {
     this.#options = options
     this.#metrics = metrics
     this.#now = now
+    this.#wallNow = wallNow
     this.#wake = wake
-    this.#window = new LogWindow(options)
     this.#heardAtMs = now()
+    this.#window = new LogWindow(options)
+    this.#lanes = new Lanes(options.pace)
+    this.#snapshots = new SharedSnapshots(this.#window)
+    this.#subscriptions = new Subscriptions({
+      window: this.#window,
+      lanes: this.#lanes,
+      snapshots: this.#snapshots,
+      now,
+      sayLeave: (session, id, vehicles) =>
+        this.say(session, { type: 'leave', id, vehicles: [...vehicles], cursor: this.#cursorOf(session) }),
+    })
     this.#catchUp = new CatchUp({
       window: this.#window,
       arena: this.#arena,
       metrics,
+      subscriptions: this.#subscriptions,
+      cursorOf: (session) => this.#cursorOf(session),
       say: (session, message) => this.say(session, message),
-      giveUp: (session) => this.close(session, 'tooSlow'),
+      send: (session, bytes, sent) => this.#sendCatchUp(session, bytes, sent),
+    })
+    this.#pulse = new Pulse({
+      options,
+      metrics,
+      now,
+      fallBehind: (session) => this.#fallBehind(session),
+      slow: (session, intervalMs) => this.#subscriptions.slow(session, intervalMs),
+      close: (session) => this.close(session, 'tooSlow'),
     })
   }
 
@@ -81,28 +114,36 @@ export class Hub implements LogListener {
   onSnapshot(snapshot: Snapshot): void {
     const isNewEpoch = snapshot.epoch !== this.#window.epoch
     this.#metrics.logSnapshots.inc({ reason: snapshot.reason })
-    // Before the window changes: what a live session has is known by the old head only.
-    const standings = [...this.#sessions].map((session) => [session, this.#standBehind(session)] as const)
+    // Before the window changes: what a live session has is known by what its lane was sent.
+    for (const session of this.#sessions) for (const course of session.courses) this.#subscriptions.fallBehind(course)
     this.#window.load(snapshot, this.#now())
-    this.#flushedTo = snapshot.head
-    this.#waitingSinceMs = undefined
+    this.#snapshots.clear()
+    this.#catchUp.forgetShared()
+    for (const lane of this.#lanes) lane.flushedTo = snapshot.head
+    this.#firstSentTo = snapshot.head
     this.#heardAtMs = this.#now()
-    this.#isConnected = true
-    if (isNewEpoch) for (const [session, behind] of standings) session.beginAnew(behind, this.#window)
+    this.onConnected(true)
+    if (isNewEpoch) for (const session of this.#sessions) this.#subscriptions.beginAnew(session)
     this.#wake()
   }
 
   onEntries(entries: readonly Entry[]): void {
     const nowMs = this.#now()
-    this.#window.append(entries, nowMs, this.#flushedTo)
+    this.#window.append(entries, nowMs)
+    this.#freshness.hear(entries, this.#wallNow())
     this.#heardAtMs = nowMs
-    this.#waitingSinceMs ??= nowMs
     for (const { isLate } of entries) if (isLate) this.#metrics.late.inc()
     this.#wake()
   }
 
   onConnected(isConnected: boolean): void {
     this.#isConnected = isConnected
+    this.#freshness.hearConnected(isConnected, this.#wallNow())
+  }
+
+  /** What the ingest instances say of themselves. */
+  setFeedReports(reports: readonly FeedReport[]): void {
+    this.#freshness.reports = reports
   }
 
   get isLoaded(): boolean {
@@ -113,9 +154,6 @@ export class Hub implements LogListener {
     if (!this.isLoaded) return 'the live log was not read yet'
     return this.#isConnected ? undefined : 'the live log is away'
   }
-  get hasPending(): boolean {
-    return this.#flushedTo < this.#window.head
-  }
   get sessions(): ReadonlySet<Session> {
     return this.#sessions
   }
@@ -124,15 +162,15 @@ export class Hub implements LogListener {
 
   /** `awaitsMutes`: its client may have muted something; it waits for `setMutes`. */
   open(connection: Connection, protocol: Protocol, awaitsMutes: boolean): Session {
-    const { head } = this.#window
-    const session = new Session(connection, protocol, awaitsMutes, head, this.#options.session, this.#now())
+    const session = new Session(connection, protocol, awaitsMutes, this.#options.session, this.#now())
     this.#sessions.add(session)
-    this.#behind.add(session)
+    this.#subscriptions.open(session)
+    const { epoch, head } = this.#window
     if (protocol === 'v2')
       this.say(session, {
         type: 'hello',
-        epoch: this.#window.epoch,
-        cursor: formatResumeCursor({ epoch: this.#window.epoch, seq: head, isPartial: false }),
+        epoch,
+        cursor: formatResumeCursor({ epoch, seq: head, stateTo: head }),
         heartbeatMs: this.#options.pingIntervalMs,
         server: this.#options.serverName,
       })
@@ -141,31 +179,44 @@ export class Hub implements LogListener {
   }
 
   subscribe(session: Session, message: Subscribe): void {
-    session.subscribe(message, this.#standBehind(session), this.#window, this.#now())
+    this.#subscriptions.subscribe(session, message)
     this.say(session, { type: 'ack', id: message.id })
+    if (session.subscriptions.size === 1) this.#sayFeed(session)
+    this.#wake()
+  }
+
+  update(session: Session, message: UpdateSubscription): void {
+    this.say(session, { type: 'ack', id: message.id })
+    this.#subscriptions.update(session, message)
     this.#wake()
   }
 
   unsubscribe(session: Session, id: string): void {
-    session.unsubscribe(id)
-    this.#regroup(session)
+    this.#subscriptions.unsubscribe(session, id)
     this.say(session, { type: 'ack', id })
-  }
-
-  /** From the next frame on. What is no longer muted comes at its present state. */
-  setMutes(session: Session, mutes: MuteRules): void {
-    const before = session.view
-    if (session.setMutes(mutes)) session.walkUncovered(before, this.#standBehind(session), this.#window)
-    this.#regroup(session)
     this.#wake()
   }
 
+  setMutes(session: Session, mutes: MuteRules): void {
+    this.#subscriptions.setMutes(session, mutes)
+    this.#wake()
+  }
+
+  sayStats(session: Session): void {
+    const { sent, connection, roundTripMs, slowedMs, takesData, openedAtMs } = session
+    this.say(session, {
+      type: 'stats',
+      openForMs: Math.round(this.#now() - openedAtMs),
+      ...sent,
+      bufferedBytes: connection.bufferedBytes,
+      roundTripMs: roundTripMs === undefined ? null : Math.round(roundTripMs),
+      maxRateHz: slowedMs > 0 ? 1_000 / slowedMs : null,
+      isLagging: !takesData,
+    })
+  }
+
   say(session: Session, message: ServerMessage): void {
-    const result = session.connection.send(JSON.stringify(message))
-    if (result === 'sent' || session.standing.at === 'closed') return
-    // A client that asks without reading the answers.
-    if (result === 'refused') return this.close(session, 'tooSlow')
-    this.#block(this.#standBehind(session))
+    this.#sayText(session, JSON.stringify(message))
   }
 
   hear(session: Session): void {
@@ -174,16 +225,14 @@ export class Hub implements LogListener {
 
   hearPong(session: Session): void {
     this.hear(session)
-    if (session.isPingOpen) this.#metrics.roundTripSeconds.observe((this.#now() - session.pingedAtMs) / 1000)
-    session.isPingOpen = false
+    this.#pulse.hearPong(session)
+    if (session.isBehind) this.#wake()
   }
 
   hearDrain(session: Session): void {
-    const { standing } = session
-    if (standing.at !== 'behind') return
-    standing.progressAtMs = this.#now()
-    standing.isBlocked = session.connection.bufferedBytes > 0
-    if (!standing.isBlocked) this.#wake()
+    session.progressAtMs = this.#now()
+    session.isBlocked = session.connection.bufferedBytes > 0
+    if (!session.isBlocked && session.isBehind) this.#wake()
   }
 
   close(session: Session, reason: CloseReason): void {
@@ -191,155 +240,235 @@ export class Hub implements LogListener {
   }
 
   closeWith(session: Session, code: number, reason: string): void {
-    if (session.standing.at === 'closed') return
+    if (session.isClosed) return
     this.hearClose(session, code)
     session.connection.close(code, reason)
   }
 
   hearClose(session: Session, code: number): void {
-    if (session.standing.at === 'closed') return
+    if (session.isClosed) return
     this.#metrics.closes.inc({ code: closeLabel(code) })
-    if (session.standing.at === 'live') this.#groups.leave(session, session.standing.group)
-    session.standing = { at: 'closed' }
-    this.#behind.delete(session)
+    this.#subscriptions.end(session)
     this.#sessions.delete(session)
   }
 
   /* ── what the loop calls ───────────────────────────────────────────────────────────────────────────────────────── */
 
-  /** Sends every group what came since the last flush. */
-  flush(): void {
-    const from = this.#flushedTo
-    const to = this.#window.head
-    if (from === to) return
-    const startedAtMs = this.#now()
-    // More came at once than is remembered: each session is told by itself.
-    if (from < this.#window.eventsFloor) for (const session of this.#sessions) this.#standBehind(session)
-    this.#flushedTo = to
-    const kept = [...this.#window.changes(from, to)]
-    if (kept.length > 0 && this.#groups.size > 0) {
-      const frames = new FlushFrames(this.#arena, kept, to, (seq, isPartial) =>
-        formatResumeCursor({ epoch: this.#window.epoch, seq, isPartial }),
-      )
-      const sent = { plain: { ...nothing }, v2: { ...nothing } }
-      for (const [group, places] of this.#groups.concerned(kept))
-        frames.give(group.protocol, group.view, places, (some) =>
-          this.#sendToGroup(group, some, from, sent[group.protocol]),
-        )
-      this.#countSent('plain', sent.plain)
-      this.#countSent('v2', sent.v2)
-    }
-    const nowMs = this.#now()
-    this.#metrics.flushSeconds.observe((nowMs - startedAtMs) / 1000)
-    if (this.#waitingSinceMs !== undefined)
-      this.#metrics.frameDelaySeconds.observe((nowMs - this.#waitingSinceMs) / 1000)
-    this.#waitingSinceMs = undefined
+  /** Flushes the lane that is due longest; answers in how many milliseconds the next one is due: Infinity if none. */
+  flushDue(): number {
+    const { head } = this.#window
+    const [lane] = this.#lanes.due(head, this.#now())
+    if (lane) this.#flush(lane)
+    return this.#lanes.nextDueAtMs(head) - this.#now()
   }
 
-  /** Brings sessions forward in turns, for about as long as it may. True: there is more to do at once. */
+  /** Brings courses forward in turns, for about as long as it may. True: there is more to do at once. */
   catchUp(budgetMs: number): boolean {
+    const { behind } = this.#subscriptions
     const startedAtMs = this.#now()
-    for (const session of this.#behind) {
-      const { standing } = session
-      if (standing.at !== 'behind' || standing.isBlocked || session.awaitsMutes) continue
+    for (const course of behind) {
+      const { session, standing } = course
+      if (standing.at !== 'behind' || !session.takesData) continue
       if (this.#now() - startedAtMs > budgetMs) return true
-      if (this.#catchUp.advance(session, standing, this.#flushedTo, this.#now())) {
+      if (this.#catchUp.advance(course, standing)) {
         // To the end of the set, where this loop comes by again.
-        this.#behind.delete(session)
-        this.#behind.add(session)
-      } else if (!standing.isBlocked && standing.cursor === this.#flushedTo && session.servedTo <= this.#flushedTo)
-        this.#goLive(session)
+        behind.delete(course)
+        behind.add(course)
+      } else if (course.isReadyToGoLive) this.#subscriptions.goLive(course)
     }
     return false
   }
 
-  /** Pings, closes the silent and the slow, forgets what is too old. */
-  sweep(): void {
+  /** Pings, closes the silent and the slow, tells how fresh the data is: a share of the sessions each time. */
+  sweep(share = 1): void {
     const nowMs = this.#now()
     this.#metrics.forgottenKeys.inc(this.#window.sweep(nowMs))
-    for (const session of this.#sessions) {
-      const { standing } = session
-      const isStuck =
-        standing.at === 'behind' && standing.isBlocked && nowMs - standing.progressAtMs >= this.#options.slowAfterMs
-      if (isStuck || nowMs - session.heardAtMs >= this.#options.idleTimeoutMs) this.close(session, 'tooSlow')
-      else if (nowMs - session.pingedAtMs >= this.#options.pingIntervalMs) {
-        session.pingedAtMs = nowMs
-        session.isPingOpen = true
-        session.connection.ping()
-      }
-      if (standing.at === 'behind') session.stopWaiting(standing, this.#window, nowMs)
+    const feed = JSON.stringify(this.#freshness.message(this.#wallNow()))
+    for (let left = Math.ceil(this.#sessions.size * share); left > 0; left--) {
+      let next = this.#sweeping.next()
+      if (next.done) next = (this.#sweeping = this.#sessions.values()).next()
+      const session = next.value
+      if (!session) break
+      this.#pulse.feel(session, this.#sessions.size)
+      if (session.isBehind && !session.isClosed) this.#subscriptions.stopWaiting(session)
+      if (session.subscriptions.size > 0 && nowMs - session.fedAtMs >= this.#options.feedIntervalMs)
+        this.#sayFeed(session, feed)
     }
-    if (this.#behind.size > 0) this.#wake()
+    if (this.#subscriptions.behind.size > 0) this.#wake()
   }
 
   figures(): HubFigures {
-    const figures = { sessions: { plain: 0, v2: 0 }, subscriptions: 0, lagging: 0 }
-    for (const { protocol, subscriptions, standing } of this.#sessions) {
+    const figures = { sessions: { plain: 0, v2: 0 }, subscriptions: 0, lagging: 0, slowed: 0 }
+    for (const { protocol, subscriptions, isBlocked, isLagging, slowedMs } of this.#sessions) {
       figures.sessions[protocol]++
       figures.subscriptions += subscriptions.size
-      if (standing.at === 'behind' && standing.isBlocked) figures.lagging++
+      if (isBlocked || isLagging) figures.lagging++
+      if (slowedMs > 0) figures.slowed++
     }
+    const lanes = [...this.#lanes]
     return {
       ...figures,
-      groups: this.#groups.size,
+      lanes: lanes.length,
+      groups: lanes.reduce((sum, { groups }) => sum + groups.size, 0),
       isLogConnected: this.#isConnected,
       logSilenceSeconds: (this.#now() - this.#heardAtMs) / 1000,
       stateKeys: this.#window.stateKeys,
     }
   }
 
-  /* ── standings ─────────────────────────────────────────────────────────────────────────────────────────────────── */
+  /* ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────── */
 
-  #sendToGroup(group: Group<Session>, frames: readonly Frame[], fromSeq: number, sent: Sent): void {
-    for (const session of group.members) {
-      let reachedSeq = fromSeq
-      for (const frame of frames) {
-        const result = session.connection.send(frame.bytes)
-        if (result !== 'refused') {
-          reachedSeq = frame.toSeq
-          sent.frames++
-          sent.bytes += frame.bytes.length
-          sent.updates += frame.updates
-          sent.conflated += frame.conflated
-        }
-        if (result === 'sent') continue
-        this.#metrics.fellBehind.inc()
-        this.#block(this.#standBehind(session, reachedSeq))
-        break
-      }
+  /** Sends every group of a lane what came since its last flush. */
+  #flush(lane: Lane<Course>): void {
+    const from = lane.flushedTo
+    const to = this.#window.head
+    if (from === to) return
+    const startedAtMs = this.#now()
+    // More came at once than is remembered: each session is told by itself.
+    if (from < this.#window.ringFloor) for (const session of this.#sessions) this.#leaveLane(session, lane)
+    lane.flushedTo = to
+    const kept = this.#window.between(from, to)
+    if (kept.length > 0 && lane.groups.size > 0) this.#flushKept(lane, kept, [from, to])
+    this.#observeAges(kept, to)
+    const costMs = this.#now() - startedAtMs
+    this.#lanes.hasFlushed(lane, startedAtMs, costMs)
+    this.#metrics.flushSeconds.observe(costMs / 1000)
+  }
+
+  #leaveLane(session: Session, lane: Lane<Course>): void {
+    for (const course of session.courses) if (course.lane === lane) this.#subscriptions.fallBehind(course)
+  }
+
+  #flushKept(lane: Lane<Course>, kept: readonly Kept[], span: readonly [number, number]): void {
+    const { epoch } = this.#window
+    const cursorAt = (seq: number, stateTo: number) => formatResumeCursor({ epoch, seq, stateTo })
+    const frames = new FlushFrames({ arena: this.#arena, window: this.#window, kept, span, cursorAt })
+    const nothing = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
+    const sum: FlushSum = { plain: { ...nothing }, v2: { ...nothing } }
+    for (const [group, concern] of lane.groups.concerned(kept, whereNow))
+      frames.give(group, concern, (some) => this.#sendToGroup(group, some, span, sum))
+    for (const protocol of ['plain', 'v2'] as const) {
+      const { frames: count, bytes, updates, conflated } = sum[protocol]
+      this.#metrics.frames.inc({ protocol }, count)
+      this.#metrics.bytes.inc({ protocol }, bytes)
+      this.#metrics.updates.inc({ how: 'flushed' }, updates)
+      this.#metrics.conflated.inc(conflated)
     }
   }
 
-  #countSent(protocol: Protocol, { frames, bytes, updates, conflated }: Sent): void {
-    this.#metrics.frames.inc({ protocol }, frames)
-    this.#metrics.bytes.inc({ protocol }, bytes)
-    this.#metrics.updates.inc({ how: 'flushed' }, updates)
+  #sendToGroup(
+    group: Group<Course>,
+    frames: readonly Frame[],
+    [fromSeq, toSeq]: readonly [number, number],
+    sum: FlushSum,
+  ): void {
+    const total = sum[group.protocol]
+    for (const course of group.members) {
+      const { session } = course
+      let reachedSeq = fromSeq
+      let isCut = false
+      for (const frame of frames) {
+        const bytes = group.hasOwnCursors ? this.#withOwnCursor(course, frame, toSeq) : frame.bytes
+        const result = session.connection.send(bytes)
+        if (result !== 'refused') {
+          reachedSeq = frame.toSeq
+          const { sent } = session
+          sent.frames++
+          sent.bytes += bytes.length
+          sent.delivered += frame.updates
+          sent.conflated += frame.conflated
+          total.frames++
+          total.bytes += bytes.length
+          total.updates += frame.updates
+          total.conflated += frame.conflated
+        }
+        if (result === 'sent') continue
+        isCut = reachedSeq < toSeq || frame !== frames.at(-1)
+        this.#block(session, course, reachedSeq)
+        break
+      }
+      // What entered and left its boxes was told up to the end, of the updates only a part was sent.
+      if (isCut)
+        for (const one of course.subscriptions)
+          if (group.view.boxed.includes(one.filter)) this.#subscriptions.retakeBox(session, one)
+    }
+  }
+
+  /** The frame of a session with several courses: it says where all of them are. */
+  #withOwnCursor({ session }: Course, { bytes, bodyLength, toSeq }: Frame, flushedTo: number): Uint8Array {
+    const cursor = session.cursor
+    const isPartial = toSeq < flushedTo
+    const own = formatResumeCursor({ epoch: this.#window.epoch, ...cursor, ...(isPartial && { stateTo: 0 }) })
+    const mark = this.#arena.length
+    this.#arena.append(bytes.subarray(0, bodyLength))
+    this.#arena.write(cursorTail(own))
+    const framed = this.#arena.view(mark, this.#arena.length)
+    this.#arena.rewind(mark)
+    return framed
+  }
+
+  #sendCatchUp(session: Session, bytes: Uint8Array, { updates, conflated, how }: Sent): void {
+    const result = session.connection.send(bytes)
+    // Nothing was buffered, and still it was refused: this connection is lost. The client resumes on the next one.
+    if (result === 'refused') return this.close(session, 'tooSlow')
+    if (result === 'queued') this.#hold(session)
+    const { sent, protocol } = session
+    sent.frames++
+    sent.bytes += bytes.length
+    sent.delivered += updates
+    sent.conflated += conflated
+    if (how === 'caught_up') sent.caughtUp += updates
+    this.#metrics.frames.inc({ protocol })
+    this.#metrics.bytes.inc({ protocol }, bytes.length)
+    this.#metrics.updates.inc({ how }, updates)
     this.#metrics.conflated.inc(conflated)
   }
 
-  #standBehind(session: Session, cursor = this.#flushedTo): Behind {
-    const { standing } = session
-    if (standing.at === 'behind') return standing
-    const behind = standBehind(cursor, this.#now())
-    if (standing.at === 'closed') return behind
-    this.#groups.leave(session, standing.group)
-    this.#behind.add(session)
-    return (session.standing = behind)
+  #sayFeed(session: Session, text = JSON.stringify(this.#freshness.message(this.#wallNow()))): void {
+    if (session.protocol === 'plain' || !session.takesData) return
+    session.fedAtMs = this.#now()
+    this.#sayText(session, text)
   }
 
-  #block(behind: Behind): void {
-    if (!behind.isBlocked) behind.progressAtMs = this.#now()
-    behind.isBlocked = true
+  #sayText(session: Session, text: string): void {
+    if (session.isClosed) return
+    const result = session.connection.send(text)
+    // A client that asks without reading the answers.
+    if (result === 'refused') this.close(session, 'tooSlow')
+    if (result === 'queued') this.#block(session)
   }
 
-  #goLive(session: Session): void {
-    if (!this.#behind.delete(session)) return
-    session.standing = { at: 'live', group: this.#groups.join(session, session.protocol, session.view) }
+  /* ── slow sessions ─────────────────────────────────────────────────────────────────────────────────────────────── */
+
+  /** Its connection takes no more for now. Everything up to `reachedSeq` was sent on this course. */
+  #block(session: Session, course?: Course, reachedSeq?: number): void {
+    const { isLive } = session
+    if (course) this.#subscriptions.fallBehind(course, reachedSeq)
+    this.#hold(session)
+    this.#fallBehind(session)
+    if (isLive) this.#pulse.noteFall(session)
   }
 
-  #regroup(session: Session): void {
-    if (session.standing.at !== 'live') return
-    this.#groups.leave(session, session.standing.group)
-    session.standing.group = this.#groups.join(session, session.protocol, session.view)
+  #hold(session: Session): void {
+    if (!session.isBlocked) session.progressAtMs = this.#now()
+    session.isBlocked = true
+  }
+
+  #fallBehind(session: Session): void {
+    for (const course of session.courses) this.#subscriptions.fallBehind(course)
+  }
+
+  #cursorOf(session: Session): string {
+    return formatResumeCursor({ epoch: this.#window.epoch, ...session.cursor })
+  }
+
+  #observeAges(kept: readonly Kept[], to: number): void {
+    const nowTs = this.#wallNow()
+    for (const { seq, entry, isCurrent } of kept) {
+      if (seq <= this.#firstSentTo || !isCurrent) continue
+      this.#metrics.recordToFrameSeconds.observe((nowTs - entry.eventTs) / 1000)
+      if (entry.appendedAt > 0) this.#metrics.logToFrameSeconds.observe((nowTs - entry.appendedAt) / 1000)
+    }
+    this.#firstSentTo = Math.max(this.#firstSentTo, to)
   }
 }

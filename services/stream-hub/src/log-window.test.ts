@@ -2,7 +2,8 @@ import type { Entry } from '@flasktoria/live-log/log'
 import { mergeKey } from '@flasktoria/live-log/log'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LogWindow, type WindowBounds } from './log-window.ts'
+import { boxHolds, createBox } from './box.ts'
+import { LogWindow, type Kept, type WindowBounds } from './log-window.ts'
 
 const bounds: WindowBounds = { ringLength: 8, maxEvents: 1_000, maxStateKeys: 1_000, stateRetentionMs: 1_000 }
 
@@ -13,10 +14,11 @@ const entry = (seq: number, part: Partial<Entry> = {}): Entry => ({
   sensor: '',
   eventTs: seq,
   isLate: false,
+  appendedAt: 0,
   json: String(seq),
   ...part,
 })
-const seqs = (kept: Iterable<{ seq: number }>) => Array.from(kept, ({ seq }) => seq)
+const seqs = (kept: Iterable<Kept>) => Array.from(kept).flatMap(({ seq, isCurrent }) => (isCurrent ? [seq] : []))
 const snapshot = (state: Entry[], recent: Entry[], head: number) =>
   ({ epoch: 'e', head, state, recent, reason: 'start' }) as const
 
@@ -49,7 +51,7 @@ describe('changes', () => {
         const state = before.filter(({ seq, kind }) => kind === 'position' && currentOf(before).includes(seq))
         const window = new LogWindow(bounds)
         window.load(snapshot(state, before, head), 0)
-        window.append(entries.slice(head), 0, head)
+        window.append(entries.slice(head), 0)
         const current = currentOf(entries)
         expect(seqs(window.changes(after, window.head))).toEqual(current.filter((seq) => seq > after))
         expect(seqs(window.state(window.head))).toEqual(current.filter((seq) => entries[seq - 1]!.kind === 'position'))
@@ -57,27 +59,80 @@ describe('changes', () => {
     )
   })
 
-  test('leave out what a newer entry replaces, which counts it while it was not flushed', () => {
-    const window = new LogWindow(bounds)
+  test('tell of what a newer entry has replaced, as long as the ring remembers', () => {
+    const window = new LogWindow({ ...bounds, ringLength: 3 })
     window.load(snapshot([], [], 0), 0)
-    window.append([entry(1), entry(2), entry(3)], 0, 1)
-    const [kept, ...others] = window.changes(0, 3)
-    expect(others).toEqual([])
-    // The first one was flushed before it was replaced.
-    expect(kept).toMatchObject({ seq: 3, conflated: 1 })
+    window.append([entry(1), entry(2), entry(3), entry(4)], 0)
+    expect(Array.from(window.changes(1, 4), ({ seq, isCurrent }) => [seq, isCurrent])).toEqual([
+      [2, false],
+      [3, false],
+      [4, true],
+    ])
+    expect(Array.from(window.changes(0, 4), ({ seq }) => seq)).toEqual([4])
+    expect(window.between(0, 4)).toEqual([])
   })
 })
+
+describe('places', () => {
+  const at = (seq: number, vehicle: string, long: number) =>
+    entry(seq, { vehicle, json: `{"lat":1,"long":${long},"timestamp":0}` })
+  const world = createBox([-180, -90, 180, 90])
+
+  test('are known at every seq that the ring remembers', () => {
+    const moves = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.integer({ min: -3, max: 3 })), { maxLength: 20 })
+    fc.assert(
+      fc.property(moves, fc.nat(20), (given, loaded) => {
+        const entries = given.map(([vehicle, long], index) => at(index + 1, vehicle, long))
+        const head = Math.min(loaded, entries.length)
+        const window = new LogWindow({ ...bounds, ringLength: 6 })
+        const state = entries.slice(0, head).filter(({ seq, vehicle }) => lastOf(given.slice(0, head), vehicle) === seq)
+        window.load(snapshot(state, [], head), 0)
+        window.append(entries.slice(head), 0)
+        for (let seq = window.placesFloor; seq <= entries.length; seq++) {
+          const known = given.slice(0, seq)
+          for (const box of [world, createBox([0, 0, 2, 1])]) {
+            const inBox = ['a', 'b', 'c'].filter((vehicle) => {
+              const long = known.findLast(([one]) => one === vehicle)?.[1]
+              return long !== undefined && boxHolds(box, { lat: 1, long })
+            })
+            expect([...window.vehiclesIn(box, seq)].toSorted()).toEqual(inBox)
+          }
+        }
+      }),
+    )
+  })
+
+  test('of anomalies are those of their vehicles when they came', () => {
+    const window = new LogWindow(bounds)
+    window.load(snapshot([], [], 0), 0)
+    window.append([at(1, 'v', 5), entry(2, { kind: 'anomaly' }), at(3, 'v', 6)], 0)
+    expect(window.between(0, 3).map(({ where }) => where.place?.long)).toEqual([6, 5, 6])
+    expect(window.between(0, 3).map(({ before }) => before?.long)).toEqual([undefined, undefined, 5])
+  })
+
+  test('of vehicles whose position was forgotten are unknown', () => {
+    const window = new LogWindow(bounds)
+    window.load(snapshot([], [], 0), 0)
+    window.append([at(1, 'v', 5)], 0)
+    window.append([entry(2, { kind: 'sensordata', sensor: 's' })], 5_000)
+    expect(window.sweep(5_500)).toBe(1)
+    expect([...window.vehiclesIn(world)]).toEqual([])
+  })
+})
+
+const lastOf = (moves: readonly (readonly [string, number])[], vehicle: string) =>
+  moves.findLastIndex(([one]) => one === vehicle) + 1
 
 describe('the state', () => {
   test('may be walked while it changes: what is replaced meanwhile is left out', () => {
     const window = new LogWindow(bounds)
     window.load(snapshot([], [], 0), 0)
-    window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 0, 0)
+    window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 0)
     for (const vehicles of [undefined, new Set(['a', 'b', 'c'])]) {
       const walk = window.state(window.head, vehicles)
       const { head } = window
       const first = walk.next().value!.entry.vehicle
-      window.append([entry(head + 1, { vehicle: 'b' }), entry(head + 2, { vehicle: first })], 0, 0)
+      window.append([entry(head + 1, { vehicle: 'b' }), entry(head + 2, { vehicle: first })], 0)
       expect(Array.from(walk, (kept) => kept.entry.vehicle)).not.toContain('b')
     }
   })
@@ -85,11 +140,11 @@ describe('the state', () => {
   test('forgets keys that are too old or too many, the oldest first', () => {
     const window = new LogWindow({ ...bounds, maxStateKeys: 2 })
     window.load(snapshot([], [], 0), 0)
-    window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 500, 0)
+    window.append([entry(1, { vehicle: 'a' }), entry(2, { vehicle: 'b' }), entry(3, { vehicle: 'c' })], 500)
     expect(window.sweep(600)).toBe(1)
     expect(seqs(window.state(window.head))).toEqual([2, 3])
     expect(seqs(window.state(window.head, new Set(['a', 'b'])))).toEqual([2])
-    window.append([entry(4, { vehicle: 'b' })], 1_400, 0)
+    window.append([entry(4, { vehicle: 'b' })], 1_400)
     expect(window.sweep(1_600)).toBe(1)
     expect(seqs(window.changes(0, 4))).toEqual([4])
   })
@@ -105,7 +160,6 @@ describe('events', () => {
     window.append(
       Array.from({ length: 20 }, (_, index) => anomaly(13 + index)),
       0,
-      12,
     )
     expect(seqs(window.changes(window.eventsFloor, 32))).toEqual(
       Array.from({ length: 32 - window.eventsFloor }, (_, index) => window.eventsFloor + 1 + index),
@@ -117,7 +171,7 @@ describe('events', () => {
     const window = new LogWindow({ ...bounds, maxEvents: 2 })
     window.load(snapshot([], [anomaly(5), anomaly(7)], 7), 0)
     expect([4, 6, 9].map((seq) => window.eventTsBefore(seq))).toEqual([undefined, 5, 7])
-    window.append([anomaly(8), anomaly(9), anomaly(10)], 0, 7)
+    window.append([anomaly(8), anomaly(9), anomaly(10)], 0)
     expect([6, 8, 9, 10].map((seq) => window.eventTsBefore(seq))).toEqual([5, 8, 9, 10])
     window.load(snapshot([], [anomaly(20)], 20), 0)
     expect([15, 20].map((seq) => window.eventTsBefore(seq))).toEqual([10, 20])

@@ -1,15 +1,24 @@
 import { mergeKey, type Entry, type Snapshot } from '@flasktoria/live-log/log'
 import { updateClass } from '@flasktoria/contracts/updates'
+import { boxHolds, placeIn, type Box, type Place } from './box.ts'
+import { PlaceIndex } from './grid.ts'
+
+/** Where the vehicle of an entry is now; of an event, where it was when that was read. */
+export type Whereabouts = { readonly vehicle: string; place: Place | undefined }
 
 /** An entry that the hub remembers. A MERGE entry stops being current when a newer one of its key arrives. */
 export type Kept = {
   readonly seq: number
   readonly entry: Entry
   readonly arrivedAtMs: number
-  /** How many entries of its key it stands for, that nobody was sent because this one came before they were flushed. */
-  readonly conflated: number
+  readonly where: Whereabouts
+  /** Of a position: where its vehicle was before it. */
+  readonly before: Place | undefined
   isCurrent: boolean
 }
+
+/** Where vehicles were at some seq. */
+export type Places = (where: Whereabouts) => Place | undefined
 
 export type WindowBounds = {
   /** How many entries are found by seq. Behind them, changes are found by walking the state. */
@@ -19,6 +28,9 @@ export type WindowBounds = {
   /** A MERGE key that nothing arrived for is forgotten after this time. */
   stateRetentionMs: number
 }
+
+/** What is known of a vehicle: where it is, and the latest entry of each of its keys. */
+type Vehicle = Whereabouts & { readonly keys: Map<string, Kept> }
 
 const maxForgotten = 256
 
@@ -37,7 +49,10 @@ export class LogWindow {
   #ringFloor = 0
   /** Re-inserted on update, so that iteration goes by seq. */
   readonly #state = new Map<string, Kept>()
-  readonly #stateByVehicle = new Map<string, Map<string, Kept>>()
+  readonly #vehicles = new Map<string, Vehicle>()
+  readonly #places = new PlaceIndex<Vehicle>()
+  /** Before it, nobody knows where vehicles were. */
+  #placesFloor = 0
   #events: Kept[] = []
   /** Every event after this seq is in `#events`. */
   #trimmedTo = 0
@@ -63,34 +78,53 @@ export class LogWindow {
     if (snapshot.epoch === this.#epoch) this.#forget(this.#events)
     else this.#forgotten = []
     this.#epoch = snapshot.epoch
-    this.#head = snapshot.head
-    this.#state.clear()
-    this.#stateByVehicle.clear()
-    this.#events = []
-    this.#ring = Array.from({ length: this.#bounds.ringLength })
+    this.#clear()
     const oldest = snapshot.recent[0]
     this.#trimmedTo = oldest ? oldest.seq - 1 : snapshot.head
     this.#ringFloor = Math.max(this.#trimmedTo, snapshot.head - this.#ring.length)
-    for (const entry of snapshot.state) this.#keep(entry, nowMs, snapshot.head)
-    for (const entry of snapshot.recent) if (!isMerge(entry)) this.#keep(entry, nowMs, snapshot.head)
+    for (const entry of snapshot.state) if (entry.seq <= this.#trimmedTo) this.#keep(entry, nowMs)
+    for (const entry of snapshot.recent) if (!entry.isLate) this.#keep(entry, nowMs)
+    this.#head = this.#placesFloor = snapshot.head
   }
 
-  /** `flushedTo`: entries after it were sent to nobody yet, so those that are replaced count as conflated. */
-  append(entries: readonly Entry[], nowMs: number, flushedTo: number): void {
+  append(entries: readonly Entry[], nowMs: number): void {
     for (const entry of entries) {
       this.#head = entry.seq
       this.#ringFloor = Math.max(this.#ringFloor, entry.seq - this.#ring.length)
       if (entry.isLate) this.#ring[entry.seq % this.#ring.length] = undefined
-      else this.#keep(entry, nowMs, flushedTo)
+      else this.#keep(entry, nowMs)
     }
   }
 
-  /** What is current and came after one seq, up to another, by seq. Not to be held while entries are appended. */
+  /** From here on, everything is found by seq. */
+  get ringFloor(): number {
+    return this.#ringFloor
+  }
+  /** From here on, it is known where each vehicle was. */
+  get placesFloor(): number {
+    return Math.max(this.#placesFloor, this.#ringFloor)
+  }
+
+  /** Everything after one seq, up to another, what is not current any more included; empty if that is not remembered. */
+  between(afterSeq: number, toSeq: number): Kept[] {
+    if (afterSeq < this.#ringFloor) return []
+    const found: Kept[] = []
+    for (let seq = afterSeq + 1; seq <= toSeq; seq++) {
+      const kept = this.#ring[seq % this.#ring.length]
+      if (kept) found.push(kept)
+    }
+    return found
+  }
+
+  /**
+   * What came after one seq, up to another, by seq: all that is remembered, or where that ends, what is current. Not to be
+   * held while entries are appended.
+   */
   *changes(afterSeq: number, toSeq: number): Generator<Kept> {
     if (afterSeq >= this.#ringFloor) {
       for (let seq = afterSeq + 1; seq <= toSeq; seq++) {
         const kept = this.#ring[seq % this.#ring.length]
-        if (kept?.isCurrent) yield kept
+        if (kept) yield kept
       }
       return
     }
@@ -115,6 +149,32 @@ export class LogWindow {
     }
   }
 
+  /** Where vehicles were at a seq that is not before `placesFloor`. */
+  placesAt(seq: number): Places {
+    const moved = this.#movedSince(seq)
+    return moved.size === 0 ? whereNow : (where) => (moved.has(where) ? moved.get(where) : where.place)
+  }
+
+  /** The vehicles that were in a box at a seq that is not before `placesFloor`. */
+  vehiclesIn(box: Box, seq = this.#head): Set<string> {
+    const moved = this.#movedSince(seq)
+    const found = new Set<string>()
+    const collect = (vehicle: string, place: Place | undefined) => {
+      if (place && boxHolds(box, place)) found.add(vehicle)
+    }
+    for (const vehicle of this.#places.near(box)) if (!moved.has(vehicle)) collect(vehicle.vehicle, vehicle.place)
+    for (const [{ vehicle }, place] of moved) collect(vehicle, place)
+    return found
+  }
+
+  /** Where they were before, of the vehicles that moved after a seq. */
+  #movedSince(seq: number): Map<Whereabouts, Place | undefined> {
+    const moved = new Map<Whereabouts, Place | undefined>()
+    for (const { entry, where, before } of this.between(seq, this.#head))
+      if (entry.kind === 'position' && !moved.has(where)) moved.set(where, before)
+    return moved
+  }
+
   /** Every event after this seq is remembered. */
   get eventsFloor(): number {
     return Math.min(this.#trimmedTo, this.#ringFloor)
@@ -136,36 +196,51 @@ export class LogWindow {
       if (!isOld && this.#state.size <= this.#bounds.maxStateKeys) break
       kept.isCurrent = false
       this.#state.delete(key)
-      const ofVehicle = this.#stateByVehicle.get(kept.entry.vehicle)
-      ofVehicle?.delete(key)
-      if (ofVehicle?.size === 0) this.#stateByVehicle.delete(kept.entry.vehicle)
+      const vehicle = this.#vehicles.get(kept.entry.vehicle)
+      if (vehicle && kept.entry.kind === 'position') this.#place(vehicle, undefined)
+      vehicle?.keys.delete(key)
+      if (vehicle?.keys.size === 0) this.#vehicles.delete(vehicle.vehicle)
       forgotten++
     }
     return forgotten
   }
 
-  #keep(entry: Entry, arrivedAtMs: number, flushedTo: number): void {
-    const kept = isMerge(entry)
-      ? this.#keepState(entry, arrivedAtMs, flushedTo)
-      : this.#keepEvent({ seq: entry.seq, entry, arrivedAtMs, conflated: 0, isCurrent: true })
+  #clear(): void {
+    this.#state.clear()
+    for (const vehicle of this.#vehicles.values()) this.#place(vehicle, undefined)
+    this.#vehicles.clear()
+    this.#events = []
+    this.#ring = Array.from({ length: this.#bounds.ringLength })
+  }
+
+  #keep(entry: Entry, arrivedAtMs: number): void {
+    const kept = isMerge(entry) ? this.#keepState(entry, arrivedAtMs) : this.#keepEvent(entry, arrivedAtMs)
     if (kept.seq > this.#ringFloor) this.#ring[kept.seq % this.#ring.length] = kept
   }
 
-  #keepState(entry: Entry, arrivedAtMs: number, flushedTo: number): Kept {
+  #keepState(entry: Entry, arrivedAtMs: number): Kept {
     const key = mergeKey(entry)
+    let vehicle = this.#vehicles.get(entry.vehicle)
+    if (!vehicle)
+      this.#vehicles.set(entry.vehicle, (vehicle = { vehicle: entry.vehicle, place: undefined, keys: new Map() }))
+    const kept = { seq: entry.seq, entry, arrivedAtMs, where: vehicle, before: vehicle.place, isCurrent: true }
     const previous = this.#state.get(key)
-    const conflated = previous && previous.seq > flushedTo ? previous.conflated + 1 : 0
-    const kept = { seq: entry.seq, entry, arrivedAtMs, conflated, isCurrent: true }
     if (previous) previous.isCurrent = false
     this.#state.delete(key)
     this.#state.set(key, kept)
-    let ofVehicle = this.#stateByVehicle.get(entry.vehicle)
-    if (!ofVehicle) this.#stateByVehicle.set(entry.vehicle, (ofVehicle = new Map()))
-    ofVehicle.set(key, kept)
+    vehicle.keys.set(key, kept)
+    if (entry.kind === 'position') this.#place(vehicle, placeIn(entry.json))
     return kept
   }
 
-  #keepEvent(kept: Kept): Kept {
+  #place(vehicle: Vehicle, place: Place | undefined): void {
+    this.#places.move(vehicle, vehicle.place, place)
+    vehicle.place = place
+  }
+
+  #keepEvent(entry: Entry, arrivedAtMs: number): Kept {
+    const where = { vehicle: entry.vehicle, place: this.#vehicles.get(entry.vehicle)?.place }
+    const kept = { seq: entry.seq, entry, arrivedAtMs, where, before: undefined, isCurrent: true }
     this.#events.push(kept)
     // Trimmed in strides: an array that loses its first element at every push is copied at every push.
     if (this.#events.length >= this.#bounds.maxEvents * 1.25) {
@@ -185,10 +260,12 @@ export class LogWindow {
 
   #stateOf(vehicles: ReadonlySet<string>): Kept[] {
     return [...vehicles]
-      .flatMap((vehicle) => [...(this.#stateByVehicle.get(vehicle)?.values() ?? [])])
+      .flatMap((vehicle) => [...(this.#vehicles.get(vehicle)?.keys.values() ?? [])])
       .toSorted((one, other) => one.seq - other.seq)
   }
 }
+
+export const whereNow: Places = ({ place }) => place
 
 /** Index of the first one after a seq; they stand by seq. */
 function firstAfter(events: readonly { seq: number }[], seq: number): number {

@@ -2,12 +2,42 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Allowance } from './allowance.ts'
 import { FlushLoop } from './flush-loop.ts'
+import { Lanes } from './lane.ts'
 import { flushIntervalMs } from './pace.ts'
 import { eventually } from './test-socket.ts'
 
 test('flushes stand further apart when they cost more, within bounds', () => {
-  const bounds = { minMs: 25, maxMs: 250 }
-  expect([0, 15, 60, 150, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([25, 25, 100, 250, 250])
+  const bounds = { minMs: 8, maxMs: 250 }
+  expect([0, 1, 3, 15, 30, 60, 90, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
+    8, 8, 20, 100, 100, 100, 150, 250,
+  ])
+})
+
+test('members of a lane beyond a thousand open another one, and an empty one is gone', () => {
+  const lanes = new Lanes<string>({ minMs: 8, maxMs: 250 })
+  const entered = Array.from({ length: 1_001 }, () => lanes.enter(0, 7))
+  expect(new Set(entered).size).toBe(2)
+  expect(lanes.enter(0, 7)).toBe(entered.at(-1))
+  expect(lanes.enter(500, 7)).not.toBe(entered[0])
+  for (const lane of entered.slice(0, 1_000)) lanes.leave(lane)
+  expect([...lanes]).not.toContain(entered[0])
+  expect([...lanes]).toHaveLength(2)
+})
+
+test('a quiet lane is due at once, a lane with a rate never sooner than it says, alike ones one after the other', () => {
+  const lanes = new Lanes<string>({ minMs: 8, maxMs: 250 })
+  const [one, other] = [lanes.enter(0, 0), Array.from({ length: 1_000 }, () => lanes.enter(0, 0)).at(-1)!]
+  const slow = lanes.enter(500, 0)
+  expect(lanes.due(1, 1_000)).toEqual([one, other, slow])
+  for (const lane of [one, other, slow]) {
+    lanes.hasFlushed(lane, 1_000, 0)
+    lane.flushedTo = 1
+  }
+  expect(lanes.nextDueAtMs(1)).toBe(Infinity)
+  expect([one.dueAtMs, other.dueAtMs, slow.dueAtMs]).toEqual([1_004, 1_008, 1_500])
+  lanes.hasFlushed(one, 1_005, 0)
+  lanes.hasFlushed(slow, 1_600, 0)
+  expect([one.dueAtMs, slow.dueAtMs]).toEqual([1_012, 2_100])
 })
 
 test('an allowance gives a burst at once, and then what flows in', () => {
@@ -17,39 +47,24 @@ test('an allowance gives a burst at once, and then what flows in', () => {
   expect([0, 0, 0].map(() => allowance.take(60_000))).toEqual([true, true, false])
 })
 
-test('the first update is flushed at once, the next ones together', async () => {
+test('the loop flushes when something is due, and comes again when the next is', async () => {
   const flushedAt: number[] = []
-  let pending = false
+  const waits = [0, 40, Infinity]
   const hub = {
-    get hasPending() {
-      return pending
-    },
-    flush: () => {
+    flushDue: () => {
       flushedAt.push(performance.now())
-      pending = false
+      return waits.shift()!
     },
     catchUp: () => false,
     sweep: () => {},
   }
-  const loop = new FlushLoop(hub, { minMs: 80, maxMs: 500 }, () => performance.now())
-  const update = () => {
-    pending = true
-    loop.wake()
-  }
-  const beganAt = performance.now()
-  update()
-  await eventually(() => flushedAt.length === 1)
-  expect(flushedAt[0]! - beganAt).toBeLessThan(60)
-  for (let count = 0; count < 5; count++) {
-    update()
-    await sleep(2)
-  }
-  expect(flushedAt).toHaveLength(1)
-  await eventually(() => flushedAt.length === 2)
-  expect(flushedAt[1]! - flushedAt[0]!).toBeGreaterThan(75)
+  const loop = new FlushLoop(hub)
+  loop.wake()
+  loop.wake()
+  await eventually(() => flushedAt.length === 3)
+  expect(flushedAt[2]! - flushedAt[1]!).toBeGreaterThan(35)
+  loop.wake()
   loop.stop()
-  update()
-  loop.stop()
-  await sleep(100)
-  expect(flushedAt).toHaveLength(2)
+  await sleep(50)
+  expect(flushedAt).toHaveLength(3)
 })

@@ -1,8 +1,11 @@
 export type PaceBounds = { minMs: number; maxMs: number }
 
-/** A flush may take at most this share of the time. */
-const flushShare = 0.6
+/** Few clients get milliseconds: flushes stand so close that they take this share of the time … */
+const easyShare = 0.15
+const easyMs = 100
+/** … and many get throughput: beyond `easyMs`, they may take this share. */
+const fullShare = 0.6
 
-/** How far apart flushes stand: few clients get milliseconds, many get throughput. */
-export const flushIntervalMs = (flushCostMs: number, { minMs, maxMs }: PaceBounds): number =>
-  Math.min(maxMs, Math.max(minMs, flushCostMs / flushShare))
+/** How far apart the flushes of a lane stand, if one of every lane costs so much. */
+export const flushIntervalMs = (costMs: number, { minMs, maxMs }: PaceBounds): number =>
+  Math.min(maxMs, Math.max(minMs, Math.min(costMs / easyShare, easyMs), costMs / fullShare))

@@ -3,11 +3,13 @@ import { expect, test } from 'vitest'
 import { formatResumeCursor, parseResumeCursor } from './resume-cursor.ts'
 
 test('a cursor comes back as it was given', () => {
-  const cursor = fc.record({
-    epoch: fc.stringMatching(/^[0-9a-z]{1,32}$/),
-    seq: fc.nat(Number.MAX_SAFE_INTEGER),
-    isPartial: fc.boolean(),
-  })
+  const cursor = fc
+    .record({
+      epoch: fc.stringMatching(/^[0-9a-z]{1,32}$/),
+      seq: fc.nat(Number.MAX_SAFE_INTEGER),
+      lack: fc.oneof(fc.constant(0), fc.nat(Number.MAX_SAFE_INTEGER)),
+    })
+    .map(({ epoch, seq, lack }) => ({ epoch, seq, stateTo: Math.max(0, seq - lack) }))
   fc.assert(
     fc.property(cursor, (one) => {
       expect(parseResumeCursor(formatResumeCursor(one))).toEqual(one)
@@ -22,6 +24,21 @@ test('any other text is no cursor, and no harm', () => {
       expect(cursor === undefined || formatResumeCursor(cursor).length <= text.length).toBe(true)
     }),
   )
-  for (const text of ['', '.', '~', 'e.~', 'e~', 'e.1~~', 'E.1', 'e.-1', 'e.1.1'])
+  for (const text of [
+    '',
+    '.',
+    '~',
+    'e.~',
+    'e~',
+    'e.1~~',
+    'e.1~1',
+    'e.1~',
+    'e.2~-1',
+    'e.2~01',
+    'e.2~1~1',
+    'E.1',
+    'e.-1',
+    'e.1.1',
+  ])
     expect(parseResumeCursor(text), text).toBeUndefined()
 })

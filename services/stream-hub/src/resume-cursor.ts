@@ -1,19 +1,22 @@
 import { formatCursor, parseCursor, type Cursor } from '@flasktoria/live-log/cursor'
 
 /**
- * The cursor that clients get: that of the log, and whether something was hidden from the client by a mute then. If so, the
- * mute may be gone when the client comes back, and what it hid has not changed since: its cursor alone would not bring it.
+ * The cursor that clients get: that of the log, up to which they have every event, and `stateTo`, up to which they have the
+ * state. That is less where something was hidden from them, by a mute or behind a slower subscription: what has not changed
+ * since would not come to them otherwise. 0: they may lack any of it.
  */
-export type ResumeCursor = Cursor & { isPartial: boolean }
+export type ResumeCursor = Cursor & { stateTo: number }
 
-const partialMark = '~'
+const mark = '~'
 
-export const formatResumeCursor = ({ isPartial, ...cursor }: ResumeCursor): string =>
-  formatCursor(cursor) + (isPartial ? partialMark : '')
+export const formatResumeCursor = ({ stateTo, ...cursor }: ResumeCursor): string =>
+  formatCursor(cursor) + (stateTo < cursor.seq ? mark + stateTo.toString(36) : '')
 
 /** Undefined: not a cursor of ours. */
 export function parseResumeCursor(text: string): ResumeCursor | undefined {
-  const isPartial = text.endsWith(partialMark)
-  const cursor = parseCursor(isPartial ? text.slice(0, -partialMark.length) : text)
-  return cursor && { ...cursor, isPartial }
+  const [logPart = '', statePart, ...rest] = text.split(mark)
+  const cursor = rest.length === 0 ? parseCursor(logPart) : undefined
+  if (!cursor || statePart === undefined) return cursor && { ...cursor, stateTo: cursor.seq }
+  const stateTo = Number.parseInt(statePart, 36)
+  return stateTo >= 0 && stateTo.toString(36) === statePart && stateTo < cursor.seq ? { ...cursor, stateTo } : undefined
 }

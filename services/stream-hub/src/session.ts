@@ -1,250 +1,148 @@
-import type { Subscribe } from '@flasktoria/contracts/stream'
-import { updateClass } from '@flasktoria/contracts/updates'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
+import { plainKinds, updateClass } from '@flasktoria/contracts/updates'
 import { Allowance } from './allowance.ts'
-import type { Protocol, SnapshotPart } from './frames.ts'
-import type { Group } from './groups.ts'
-import type { Kept, LogWindow } from './log-window.ts'
-import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
-import { createFilter, everything, sees, type Filter } from './subscription.ts'
+import type { Place } from './box.ts'
+import type { Behind, Course, Subscription } from './course.ts'
+import type { Protocol } from './frames.ts'
+import type { Kept, Places } from './log-window.ts'
+import type { ResumeCursor } from './resume-cursor.ts'
+import { createFilter, sees, type Filter } from './subscription.ts'
 import type { Connection } from './transport.ts'
-import { createView, isMuted, seesAnomalies, viewSees, type View } from './view.ts'
-
-/**
- * Where a session stands:
- *
- *            ┌──────── a send was queued, a subscription was made, a mute taken back ────────┐
- *            │                                                                               ▼
- *   open ► live ◄──────────── nothing to walk, cursor = what the groups were sent ──────── behind ◄ open
- *            └───────────────────────────────► closed ◄──────────────────────────────────────┘
- *
- * A live session costs a place in its group. One that is behind costs a cursor: whatever it missed is found in the log
- * window when its connection takes bytes again.
- */
-export type Standing = { at: 'live'; group: Group<Session> } | Behind | { at: 'closed' }
-
-export type Behind = {
-  at: 'behind'
-  /** Everything up to here was sent, as far as a subscription wants it. May lie ahead of what the groups were sent. */
-  cursor: number
-  /** The connection holds bytes that it could not send. */
-  isBlocked: boolean
-  /** When the connection last took bytes. */
-  progressAtMs: number
-  /** Sent before anything else, in order. */
-  walks: Walk[]
-}
-
-/** A part of the state up to the session's cursor that the client has to be sent, whenever it changed last. */
-export type Walk = {
-  entries: Iterator<Kept>
-  /** The one that the last frame had no room for. */
-  heldBack?: Kept
-  sees: (kept: Kept) => boolean
-  /** Absent: sent as updates. */
-  snapshot?: Omit<SnapshotPart, 'cursor' | 'more'>
-}
-
-export type Subscription = {
-  readonly id: string
-  readonly filter: Filter
-  /** The client has everything after `fromSeq` up to `servedTo`: it was sent, or its cursor says so. */
-  fromSeq: number
-  servedTo: number
-  /** Something was hidden from the client when it left: it needs the whole state, as soon as this hub has got so far. */
-  isPartial: boolean
-  /** Resumes at a seq that this hub has not seen yet; another hub has. */
-  isAheadUntilMs?: number
-}
+import { createView, isMuted, viewSees, wantsEach, type View } from './view.ts'
 
 export type SessionLimits = { messagesPerSecond: number; errorsBurst: number; errorsPerMinute: number }
 
-/** How long a cursor may lie ahead of what this hub has seen: another hub can be quicker by as much. */
-const aheadForMs = 2_000
+const plainFilter = createFilter('', { kinds: plainKinds })
+const onlyEvents = (filter: Filter): Filter => ({ ...filter, kinds: new Set(['anomaly']) })
+const seesEvents = ({ kinds }: Filter) => kinds?.has('anomaly') ?? true
 
-/** One client connection: what it wants to see, and where it stands. Sends nothing by itself. */
+/** One client connection: what it wants to see, how well it takes it, and its courses through the log. Sends nothing by itself. */
 export class Session {
   readonly connection: Connection
   readonly protocol: Protocol
   readonly subscriptions = new Map<string, Subscription>()
   readonly messages: Allowance
   readonly errors: Allowance
-  standing: Standing
-  view: View
-  #mutes: MuteRules | undefined
+  /** The fastest first; one at least. */
+  courses: readonly Course[] = []
+  mutes: MuteRules | undefined
   /** Nothing but control messages is sent before the mutes of its client are known. */
   awaitsMutes: boolean
-  /** It has to be told that events may be missing, whatever the window remembers. */
-  owesGap = false
-  /** Events missing up to here were told of. */
-  toldGapTo = 0
+  isClosed = false
+
+  readonly openedAtMs: number
+  readonly sent = { frames: 0, bytes: 0, delivered: 0, conflated: 0, caughtUp: 0 }
+
+  /** The connection holds bytes that it could not send. */
+  isBlocked = false
+  /** What was sent takes long to arrive: a pong is overdue. */
+  isLagging = false
+  /** When the connection last took bytes, while it is blocked or lagging. */
+  progressAtMs: number
   heardAtMs: number
   pingedAtMs: number
   isPingOpen = false
+  /** So many frames had been sent at the last ping. */
+  framesPinged = 0
+  roundTripMs: number | undefined
+  /** Frames come no closer than this, because it was slow; 0: no bound. */
+  slowedMs = 0
+  fellBehindAtMs = -Infinity
+  fedAtMs = -Infinity
 
-  constructor(
-    connection: Connection,
-    protocol: Protocol,
-    awaitsMutes: boolean,
-    cursor: number,
-    limits: SessionLimits,
-    nowMs: number,
-  ) {
+  /** It has to be told that events may be missing, whatever the window remembers. */
+  owesGap = false
+  /** Events, and readings that were to come each, missing up to here were told of. */
+  readonly toldGapTo = { anomaly: 0, sensordata: 0 }
+
+  constructor(connection: Connection, protocol: Protocol, awaitsMutes: boolean, limits: SessionLimits, nowMs: number) {
     this.connection = connection
     this.protocol = protocol
-    this.standing = standBehind(cursor, nowMs)
     this.awaitsMutes = awaitsMutes
     this.messages = new Allowance(limits.messagesPerSecond, limits.messagesPerSecond)
     this.errors = new Allowance(limits.errorsBurst, limits.errorsPerMinute / 60)
-    this.heardAtMs = nowMs
-    this.pingedAtMs = nowMs
-    this.view = this.#createView()
+    this.openedAtMs = this.progressAtMs = this.heardAtMs = this.pingedAtMs = nowMs
   }
 
-  /** Before the groups are here, a subscription has more than they were sent. */
-  get servedTo(): number {
-    return Math.max(0, ...[...this.subscriptions.values()].map(({ servedTo }) => servedTo))
+  /** The course that events come on. */
+  get fastest(): Course {
+    return this.courses[0]!
+  }
+  get takesData(): boolean {
+    return !this.isBlocked && !this.isLagging && !this.awaitsMutes && !this.isClosed
+  }
+  get isBehind(): boolean {
+    return this.courses.some(({ standing }) => standing.at === 'behind')
   }
 
-  /**
-   * Whether an entry after the session's cursor has to be sent. A subscription that resumes further back than the others
-   * takes the cursor back with it; an event that the client has by another one is not sent again.
-   */
-  needs({ seq, entry }: Kept): boolean {
-    if (!viewSees(this.view, entry)) return false
-    if (this.protocol === 'plain') return true
-    let isNeeded = false
-    for (const { filter, fromSeq, servedTo } of this.subscriptions.values()) {
-      if (seq <= fromSeq || !sees(filter, entry)) continue
-      if (seq > servedTo) isNeeded = true
-      else if (updateClass[entry.kind] === 'event') return false
+  get isLive(): boolean {
+    return this.courses.some(({ standing }) => standing.at === 'live')
+  }
+
+  intervalOf({ intervalMs }: Subscription): number {
+    return Math.max(intervalMs, this.slowedMs)
+  }
+
+  /** What a course sees: `faster` ones leave out what comes to the session by them, and the fastest brings all events. */
+  viewOf(own: readonly Subscription[], faster: readonly Subscription[], slower: readonly Subscription[]): View {
+    if (this.protocol === 'plain') return createView([plainFilter], this.mutes)
+    const filters = own.map(({ filter }) => filter)
+    if (faster.length > 0) {
+      const except = faster.map(({ filter }) => filter)
+      return createView(filters, this.mutes, [...except, { kinds: new Set(['anomaly']) }])
     }
-    return isNeeded
+    const events = slower.map(({ filter }) => filter).filter(seesEvents)
+    return createView([...filters, ...events.map(onlyEvents)], this.mutes)
   }
 
-  subscribe({ id, cursor: resumeAt, ...wishes }: Subscribe, behind: Behind, window: LogWindow, nowMs: number): void {
-    // The first one begins now; the next ones where the session stands.
-    if (this.subscriptions.size === 0 || behind.cursor > window.head) behind.cursor = window.head
-    const { cursor } = behind
-    const subscription = { id, filter: createFilter(wishes), fromSeq: cursor, servedTo: cursor, isPartial: false }
-    this.subscriptions.set(id, subscription)
-    this.view = this.#createView()
-    const resume = resumeAt === undefined ? undefined : parseResumeCursor(resumeAt)
-    if (resume?.epoch === window.epoch) this.#resume(subscription, behind, resume, window, nowMs)
-    else if (resumeAt === undefined) this.#walkSnapshot(subscription, behind, 'subscribed', window)
-    else this.#walkSnapshot(subscription, behind, resume ? 'epoch' : 'cursor_unknown', window)
+  /** Whether a subscription shows an entry to the client. */
+  sees({ filter }: Subscription, entry: Kept['entry'], place: Place | undefined): boolean {
+    return sees(filter, entry, place) && !isMuted(this.mutes, entry)
   }
 
-  unsubscribe(id: string): void {
-    this.subscriptions.delete(id)
-    this.view = this.#createView()
-    if (this.standing.at === 'behind')
-      this.standing.walks = this.standing.walks.filter(({ snapshot }) => snapshot?.id !== id)
-  }
-
-  /** True: something that was muted may be visible now; `walkUncovered` sends it. */
-  setMutes(mutes: MuteRules): boolean {
-    const before = this.#mutes
-    this.#mutes = mutes
-    this.view = this.#createView()
-    this.awaitsMutes = false
-    return before !== undefined && before.size > 0
-  }
-
-  /** The present state of what was not visible in an earlier view. */
-  walkUncovered(before: View, behind: Behind, window: LogWindow): void {
-    const waiting = behind.walks.findIndex(({ snapshot }) => !snapshot)
-    // While one waits, what the client knows lies two views back: then all that it sees is sent.
-    if (waiting >= 0) behind.walks.splice(waiting, 1)
-    const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
-    behind.walks.push({
-      entries: window.state(behind.cursor, waiting >= 0 ? undefined : muted),
-      sees: ({ entry }) => viewSees(this.view, entry) && (waiting >= 0 || isMuted(before.mutes, entry)),
-    })
-  }
-
-  /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
-  walkPartial(behind: Behind, window: LogWindow): void {
-    for (const subscription of this.subscriptions.values()) {
-      const { filter, servedTo, isPartial } = subscription
-      if (!isPartial || servedTo > window.head) continue
-      subscription.isPartial = false
-      behind.walks.push({
-        entries: window.state(Math.max(behind.cursor, servedTo), filter.vehicles),
-        sees: ({ entry }) => sees(filter, entry) && viewSees(this.view, entry),
-      })
-    }
+  /** Where the client stands when it has got all that was sent to it. */
+  get cursor(): Omit<ResumeCursor, 'epoch'> {
+    const seq = this.fastest.position
+    const stateTo = this.#lacksState ? 0 : Math.min(seq, ...this.courses.map(({ position }) => position))
+    return { seq, stateTo }
   }
 
   /** The client may lack something that has not changed for long. */
-  lacksState({ walks }: Behind): boolean {
-    if (this.view.mutes || walks.length > 0) return true
-    return [...this.subscriptions.values()].some(({ isPartial }) => isPartial)
+  get #lacksState(): boolean {
+    const isPassing = ({ standing }: Course) => standing.at === 'behind' && (standing.walks.length > 0 || standing.pass)
+    return (
+      this.fastest.view.mutes !== undefined ||
+      this.courses.some(isPassing) ||
+      [...this.subscriptions.values()].some(({ lacksAfter }) => lacksAfter !== undefined)
+    )
   }
 
-  /** The log began anew: nothing that was sent counts any more. */
-  beginAnew(behind: Behind, window: LogWindow): void {
-    behind.cursor = window.head
-    behind.walks = []
-    this.toldGapTo = 0
-    for (const subscription of this.subscriptions.values()) this.#walkSnapshot(subscription, behind, 'epoch', window)
+  /**
+   * Whether an entry after the cursor of a course has to be sent: `conflated` if only because a newer one comes. A
+   * subscription that resumes further back than the others takes the cursor back with it; an event that the client has by
+   * another one is not sent again.
+   */
+  needs(course: Course, { pass }: Behind, kept: Kept, placeOf: Places): 'yes' | 'no' | 'conflated' {
+    const { seq, entry, where, isCurrent } = kept
+    const place = placeOf(where)
+    if (!viewSees(course.view, entry, place)) return 'no'
+    if (updateClass[entry.kind] === 'event') return this.#needsEvent(kept) ? 'yes' : 'no'
+    const lacks = (subscription: Subscription) =>
+      seq > subscription.stateTo &&
+      sees(subscription.filter, entry, place) &&
+      !pass?.entered.get(subscription)?.has(entry.vehicle)
+    if (this.protocol === 'v2' && !course.subscriptions.some(lacks)) return 'no'
+    return isCurrent || wantsEach(course.view, entry, place) ? 'yes' : 'conflated'
   }
 
-  /** A cursor that lay ahead, and that the log did not reach in time, was none. */
-  stopWaiting(behind: Behind, window: LogWindow, nowMs: number): void {
-    for (const subscription of this.subscriptions.values()) {
-      if (subscription.isAheadUntilMs === undefined || nowMs < subscription.isAheadUntilMs) continue
-      if (subscription.servedTo > window.head) this.#walkSnapshot(subscription, behind, 'cursor_unknown', window)
-      delete subscription.isAheadUntilMs
+  #needsEvent({ seq, entry, where }: Kept): boolean {
+    if (this.protocol === 'plain') return true
+    let isNeeded = false
+    for (const { filter, fromSeq, eventsTo } of this.subscriptions.values()) {
+      if (seq <= fromSeq || !sees(filter, entry, where.place)) continue
+      if (seq > eventsTo) isNeeded = true
+      else return false
     }
-  }
-
-  #resume(
-    subscription: Subscription,
-    behind: Behind,
-    { seq, isPartial }: ResumeCursor,
-    window: LogWindow,
-    nowMs: number,
-  ): void {
-    subscription.isPartial = isPartial
-    subscription.fromSeq = 0
-    subscription.servedTo = seq
-    if (seq > window.head) {
-      subscription.isAheadUntilMs = nowMs + aheadForMs
-      if (this.subscriptions.size === 1) behind.cursor = seq
-    } else if (seq < behind.cursor) {
-      for (const other of this.subscriptions.values())
-        if (other !== subscription) other.servedTo = Math.max(other.servedTo, behind.cursor)
-      behind.cursor = seq
-      this.toldGapTo = 0
-    }
-  }
-
-  #walkSnapshot(subscription: Subscription, behind: Behind, reason: SnapshotPart['reason'], window: LogWindow): void {
-    const { id, filter } = subscription
-    behind.cursor = Math.min(behind.cursor, window.head)
-    subscription.fromSeq = subscription.servedTo = behind.cursor
-    subscription.isPartial = false
-    delete subscription.isAheadUntilMs
-    if (reason !== 'subscribed' && seesAnomalies([filter])) this.owesGap = true
-    behind.walks.push({
-      entries: window.state(behind.cursor, filter.vehicles),
-      sees: ({ entry }) => sees(filter, entry) && !isMuted(this.#mutes, entry),
-      snapshot: { id, part: 0, reason },
-    })
-  }
-
-  #createView(): View {
-    const filters =
-      this.protocol === 'plain' ? [everything] : [...this.subscriptions.values()].map(({ filter }) => filter)
-    return createView(filters, this.#mutes)
+    return isNeeded
   }
 }
-
-export const standBehind = (cursor: number, nowMs: number): Behind => ({
-  at: 'behind',
-  cursor,
-  isBlocked: false,
-  progressAtMs: nowMs,
-  walks: [],
-})

@@ -11,7 +11,10 @@ export const hubOptions: HubOptions = {
   maxStateKeys: 10_000,
   stateRetentionMs: 86_400_000,
   session: { messagesPerSecond: 50, errorsBurst: 20, errorsPerMinute: 6 },
+  pace: { minMs: 8, maxMs: 250 },
+  feedIntervalMs: 3_600_000,
   slowAfterMs: 30_000,
+  lagAfterMs: 1_000,
   pingIntervalMs: 25_000,
   idleTimeoutMs: 75_000,
   serverName: 'test',
@@ -25,10 +28,14 @@ export function createTestHub(options: Partial<HubOptions> = {}) {
     options: { ...hubOptions, ...options },
     metrics: createHubMetrics(metrics),
     now: () => clock.nowMs,
+    wallNow: () => clock.nowMs,
     wake: () => {},
   })
+  const tick = { ...hubOptions, ...options }.pace.minMs
+  /** Every lane without a rate is due. */
   const turn = () => {
-    hub.flush()
+    clock.nowMs += tick
+    while (hub.flushDue() <= 0) continue
     hub.catchUp(Infinity)
   }
   return { hub, clock, metrics, turn }

@@ -1,45 +1,67 @@
 import { createHash } from 'node:crypto'
+import { updateClass, updateKinds, type UpdateKind } from '@flasktoria/contracts/updates'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
+import type { Place } from './box.ts'
 import { canonicalText, sees, type Filter, type Seen } from './subscription.ts'
 
 /**
- * All that decides which updates a session sees: the filters of its subscriptions, minus what its client muted.
- * Equal views have equal signatures and get the same frames.
+ * All that decides which updates a session sees: the filters of its subscriptions, minus what comes to it another way, minus
+ * what its client muted. Equal views have equal signatures and get the same frames.
  *
- * A view is its `base` (the filters that name no vehicle, nothing muted) but for the vehicles that it names, in a filter
- * or in a mute. So a flush that touches none of the named vehicles looks the same in every view with that base, however
- * many there are.
+ * A view is its `base` (the filters that name no vehicle and no box, nothing muted) but for the vehicles that it names, in a
+ * filter or in a mute, and those that are in its boxes. So a flush that touches none of these looks the same in every view
+ * with that base, however many there are.
  */
 export type View = {
   readonly signature: string
   readonly baseSignature: string
-  readonly base: readonly Filter[]
+  readonly base: Part
   readonly filters: readonly Filter[]
+  readonly except: readonly Filter[]
   readonly mutes: MuteRules | undefined
   readonly named: ReadonlySet<string>
+  /** Those with a viewport: what enters and leaves them has to be told. */
+  readonly boxed: readonly Filter[]
+  /** Those that want each reading. */
+  readonly each: readonly Filter[]
 }
 
-const digest = (texts: readonly string[]) => createHash('sha256').update(JSON.stringify(texts)).digest('base64')
+type Part = { readonly filters: readonly Filter[]; readonly except: readonly Filter[] }
 
-export function createView(filters: readonly Filter[], mutes?: MuteRules): View {
-  const base = filters.filter((filter) => !filter.vehicles)
+const digest = (texts: unknown) => createHash('sha256').update(JSON.stringify(texts)).digest('base64')
+const textsOf = (filters: readonly Filter[]) => [...new Set(filters.map(canonicalText))].toSorted()
+const isState = (kind: UpdateKind) => updateClass[kind] === 'merge'
+const isWide = ({ vehicles, view }: Filter) => !vehicles && !view
+
+export function createView(filters: readonly Filter[], mutes?: MuteRules, except: readonly Filter[] = []): View {
+  const base = { filters: filters.filter(isWide), except: except.filter(isWide) }
   const rules = [...(mutes ?? [])]
-  const texts = [...new Set(filters.map(canonicalText))].toSorted()
   const ruleTexts = rules.map((rule) => JSON.stringify([rule.kind, rule.vehicle, rule.sensor, rule.isMuted])).toSorted()
+  const all = [...filters, ...except]
   return {
-    signature: digest([...texts, ...ruleTexts]),
-    baseSignature: digest([...new Set(base.map(canonicalText))].toSorted()),
+    signature: digest([textsOf(filters), textsOf(except), ruleTexts]),
+    baseSignature: digest([textsOf(base.filters), textsOf(base.except)]),
     base,
     filters,
+    except,
     mutes: rules.length > 0 ? mutes : undefined,
-    named: new Set([...filters.flatMap(({ vehicles }) => [...(vehicles ?? [])]), ...rules.map((rule) => rule.vehicle)]),
+    named: new Set([...all.flatMap(({ vehicles }) => [...(vehicles ?? [])]), ...rules.map((rule) => rule.vehicle)]),
+    boxed: filters.filter(({ view, kinds }) => view && [...(kinds ?? updateKinds)].some(isState)),
+    each: filters.filter(({ every }) => every),
   }
 }
 
-export const viewSees = ({ filters, mutes }: View, seen: Seen): boolean =>
-  filters.some((filter) => sees(filter, seen)) && !isMuted(mutes, seen)
+const partSees = ({ filters, except }: Part, seen: Seen, place: Place | undefined): boolean =>
+  filters.some((filter) => sees(filter, seen, place)) && !except.some((filter) => sees(filter, seen, place))
 
-export const baseSees = ({ base }: View, seen: Seen): boolean => base.some((filter) => sees(filter, seen))
+export const viewSees = (view: View, seen: Seen, place: Place | undefined): boolean =>
+  partSees(view, seen, place) && !isMuted(view.mutes, seen)
+
+export const baseSees = ({ base }: View, seen: Seen): boolean => partSees(base, seen, undefined)
+
+/** Whether a reading has to be sent though a newer one is there. */
+export const wantsEach = ({ each }: View, seen: Seen, place: Place | undefined): boolean =>
+  seen.kind === 'sensordata' && each.some((filter) => sees(filter, seen, place))
 
 /** Anomalies can't be muted. */
 export const isMuted = (mutes: MuteRules | undefined, { kind, vehicle, sensor }: Seen): boolean =>

@@ -1,0 +1,375 @@
+import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
+import type { MuteRules } from '@flasktoria/live-log/mutes'
+import { Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
+import type { SnapshotPart } from './frames.ts'
+import type { Lane, Lanes } from './lane.ts'
+import { whereNow, type LogWindow } from './log-window.ts'
+import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
+import type { Session } from './session.ts'
+import type { SharedSnapshots } from './shared-snapshots.ts'
+import { canonicalText, createFilter, sees, type Filter } from './subscription.ts'
+import { isMuted, seesAnomalies, viewSees, type View } from './view.ts'
+
+type Deps = {
+  window: LogWindow
+  lanes: Lanes<Course>
+  snapshots: SharedSnapshots
+  now: () => number
+  /** Vehicles left the view of a subscription. */
+  sayLeave: (session: Session, id: string, vehicles: readonly string[]) => void
+}
+
+/** How long a cursor may lie ahead of what this hub has seen: another hub can be quicker by as much. */
+const aheadForMs = 2_000
+/** Few intervals, so that sessions share lanes. */
+const intervalsMs = [20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
+
+/** The shortest interval that is not shorter; 0 is none. */
+export const laneIntervalMs = (atLeastMs: number): number =>
+  atLeastMs === 0 ? 0 : (intervalsMs.find((interval) => interval >= atLeastMs) ?? intervalsMs.at(-1)!)
+
+/** Makes, changes and ends subscriptions, and gives every session the courses that they need. Sends nothing but `leave`. */
+export class Subscriptions {
+  readonly #deps: Deps
+  readonly #behind = new Set<Course>()
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  /** Who is to be brought forward. */
+  get behind(): Set<Course> {
+    return this.#behind
+  }
+
+  open(session: Session): void {
+    this.#arrange(session)
+  }
+
+  end(session: Session): void {
+    session.isClosed = true
+    for (const course of session.courses) this.#end(course)
+  }
+
+  subscribe(session: Session, { type: _, id, cursor: resumeAt, ...wishes }: Subscribe): void {
+    const { window } = this.#deps
+    this.#note(session)
+    const { head } = window
+    const filter = createFilter(id, wishes)
+    const subscription = { id, wishes, filter, intervalMs: 0, fromSeq: head, stateTo: head, eventsTo: head }
+    setRate(subscription)
+    session.subscriptions.set(id, subscription)
+    const resume = resumeAt === undefined ? undefined : parseResumeCursor(resumeAt)
+    if (resume?.epoch === window.epoch) this.#resume(session, subscription, resume)
+    else if (resumeAt === undefined) this.#takeSnapshot(session, subscription, 'subscribed')
+    else this.#takeSnapshot(session, subscription, resume ? 'epoch' : 'cursor_unknown')
+  }
+
+  unsubscribe(session: Session, id: string): void {
+    this.#note(session)
+    const subscription = session.subscriptions.get(id)!
+    session.subscriptions.delete(id)
+    dropWalks(session, subscription)
+    this.#arrange(session)
+  }
+
+  /** What is absent in the message stays as it is. */
+  update(session: Session, { type: _, id, ...changes }: UpdateSubscription): void {
+    this.#note(session)
+    const subscription = session.subscriptions.get(id)!
+    const before = subscription.filter
+    const wishes = { ...subscription.wishes, ...changes }
+    if (changes.bbox) delete wishes.vehicles
+    if (changes.vehicles) delete wishes.bbox
+    const filter = createFilter(id, wishes)
+    subscription.wishes = wishes
+    setRate(subscription)
+    if (canonicalText(before) === canonicalText(filter)) return this.#arrange(session)
+    subscription.filter = filter
+    if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
+    else this.#takeSnapshot(session, subscription, 'moved')
+  }
+
+  /** From the next frame on. What is no longer muted comes at its present state. */
+  setMutes(session: Session, mutes: MuteRules): void {
+    const before = session.courses.map(({ view }) => view)
+    const wasMuted = session.mutes !== undefined && session.mutes.size > 0
+    session.mutes = mutes
+    session.awaitsMutes = false
+    this.#note(session)
+    this.#arrange(session)
+    if (wasMuted) for (const [index, course] of session.courses.entries()) this.#walkUncovered(course, before[index]!)
+  }
+
+  /** Frames come no closer than this. */
+  slow(session: Session, intervalMs: number): void {
+    if (session.slowedMs === intervalMs) return
+    this.#note(session)
+    session.slowedMs = intervalMs
+    this.#arrange(session)
+  }
+
+  /** The log began anew: nothing that was sent counts any more. */
+  beginAnew(session: Session): void {
+    const { head } = this.#deps.window
+    session.toldGapTo.anomaly = session.toldGapTo.sensordata = 0
+    for (const course of session.courses) {
+      const behind = this.fallBehind(course)
+      behind.cursor = head
+      behind.walks = []
+      delete behind.pass
+    }
+    for (const subscription of session.subscriptions.values()) subscription.stateTo = subscription.eventsTo = head
+    for (const subscription of session.subscriptions.values()) this.#takeSnapshot(session, subscription, 'epoch')
+  }
+
+  /** A cursor that lay ahead, and that the log did not reach in time, was none. */
+  stopWaiting(session: Session): void {
+    const { window, now } = this.#deps
+    for (const subscription of session.subscriptions.values()) {
+      const { isAheadUntilMs, stateTo, eventsTo } = subscription
+      if (isAheadUntilMs === undefined || now() < isAheadUntilMs) continue
+      delete subscription.isAheadUntilMs
+      if (Math.max(stateTo, eventsTo) <= window.head) continue
+      this.#note(session)
+      this.#takeSnapshot(session, subscription, 'cursor_unknown')
+    }
+  }
+
+  /** The whole state of a box, because nobody knows any more what was in it. Events are not touched. */
+  retakeBox(session: Session, subscription: Subscription): void {
+    this.#note(session)
+    const { fromSeq, eventsTo } = subscription
+    this.#takeSnapshot(session, subscription, 'cursor_unknown', { fromSeq, eventsTo })
+  }
+
+  /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
+  walkLacking(course: Course, { walks }: Behind): void {
+    const { window } = this.#deps
+    for (const subscription of course.subscriptions) {
+      const { filter, stateTo, lacksAfter } = subscription
+      if (lacksAfter === undefined || stateTo > window.head) continue
+      delete subscription.lacksAfter
+      walks.push({
+        subscription,
+        entries: window.state(Math.max(course.position, stateTo), filter.vehicles),
+        sees: ({ seq, entry, where }) =>
+          seq > lacksAfter && sees(filter, entry, where.place) && viewSees(course.view, entry, where.place),
+      })
+    }
+  }
+
+  fallBehind(course: Course, cursor = course.position): Behind {
+    const { standing } = course
+    if (standing.at === 'behind') return standing
+    const behind = standBehind(cursor)
+    if (standing.at === 'closed') return behind
+    course.lane.groups.leave(course, standing.group)
+    this.#behind.add(course)
+    return (course.standing = behind)
+  }
+
+  goLive(course: Course): void {
+    if (this.#behind.delete(course)) this.#join(course)
+  }
+
+  #join(course: Course): void {
+    const { lane, session, view } = course
+    const group = lane.groups.join(course, session.protocol, view, session.courses.length > 1)
+    course.standing = { at: 'live', group }
+  }
+
+  #end(course: Course): void {
+    if (course.standing.at === 'live') course.lane.groups.leave(course, course.standing.group)
+    course.standing = { at: 'closed' }
+    this.#behind.delete(course)
+    this.#deps.lanes.leave(course.lane)
+  }
+
+  /** Writes down what each subscription has, before its course changes. */
+  #note(session: Session): void {
+    const { courses, subscriptions } = session
+    for (const course of courses)
+      for (const subscription of course.subscriptions)
+        subscription.stateTo = Math.max(subscription.stateTo, course.position)
+    for (const subscription of subscriptions.values())
+      subscription.eventsTo = Math.max(subscription.eventsTo, session.fastest.position)
+  }
+
+  /** One course for each interval, each no further than what its subscriptions have. */
+  #arrange(session: Session): void {
+    const { lanes, window } = this.#deps
+    const all = [...session.subscriptions.values()]
+    const wanted = all.length === 0 ? [session.slowedMs] : all.map((one) => session.intervalOf(one))
+    const intervals = [...new Set(wanted)].toSorted((one, other) => one - other)
+    const old = new Map(session.courses.map((course) => [course.lane.intervalMs, course]))
+    session.courses = intervals.map((intervalMs, index) => {
+      const [faster, own, slower] = [-1, 0, 1].map((sign) =>
+        all.filter((one) => Math.sign(session.intervalOf(one) - intervalMs) === sign),
+      ) as [Subscription[], Subscription[], Subscription[]]
+      const view = session.viewOf(own, faster, slower)
+      const events = index === 0 ? all.map(({ eventsTo }) => eventsTo) : []
+      const has = Math.min(...own.map(({ stateTo }) => stateTo), ...events)
+      const course = old.get(intervalMs)
+      if (!course) return this.#begin(session, lanes.enter(intervalMs, window.head), own, view, has)
+      old.delete(intervalMs)
+      course.subscriptions = own
+      if (course.position > has) this.#takeBack(course, has)
+      course.view = view
+      return course
+    })
+    for (const course of old.values()) this.#dissolve(session, course)
+    for (const course of session.courses) this.#regroup(course)
+  }
+
+  #begin(session: Session, lane: Lane<Course>, own: Subscription[], view: View, has: number): Course {
+    const course = new Course(session, lane, own, view, standBehind(Math.min(has, this.#deps.window.head)))
+    this.#behind.add(course)
+    return course
+  }
+
+  #takeBack(course: Course, cursor: number): void {
+    this.fallBehind(course).cursor = cursor
+    course.session.toldGapTo.anomaly = course.session.toldGapTo.sensordata = 0
+  }
+
+  /** Its subscriptions have other courses now, which walk what it has not yet walked. */
+  #dissolve(session: Session, course: Course): void {
+    const { standing, subscriptions } = course
+    this.#end(course)
+    if (standing.at !== 'behind') return
+    for (const walk of standing.walks) {
+      const heir = session.courses.find((one) => walk.subscription && one.subscriptions.includes(walk.subscription))
+      this.fallBehind(heir ?? session.fastest).walks.push(walk)
+    }
+    if (standing.pass)
+      for (const one of subscriptions)
+        if (one.filter.view && session.subscriptions.has(one.id)) this.retakeBox(session, one)
+  }
+
+  #regroup(course: Course): void {
+    const { standing, lane, session, view } = course
+    if (standing.at !== 'live') return
+    const { group } = standing
+    if (group.view.signature === view.signature && group.hasOwnCursors === session.courses.length > 1) return
+    lane.groups.leave(course, group)
+    this.#join(course)
+  }
+
+  #resume(session: Session, subscription: Subscription, { seq, stateTo }: ResumeCursor): void {
+    const { window, now } = this.#deps
+    subscription.fromSeq = 0
+    subscription.stateTo = subscription.eventsTo = seq
+    if (seq > window.head) subscription.isAheadUntilMs = now() + aheadForMs
+    if (stateTo < seq) subscription.lacksAfter = stateTo
+    const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor || seq > window.head)
+    if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', { fromSeq: 0, eventsTo: seq })
+    else this.#arrange(session)
+  }
+
+  /** `events`: those that the subscription has; absent: they begin now, too. */
+  #takeSnapshot(
+    session: Session,
+    subscription: Subscription,
+    reason: SnapshotPart['reason'],
+    events?: { fromSeq: number; eventsTo: number },
+  ): void {
+    const { window, snapshots, now } = this.#deps
+    const { id, filter } = subscription
+    const isShareable = !filter.view && !session.mutes?.size
+    const shared = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
+    const seq = shared?.seq ?? window.head
+    subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
+    if (events) Object.assign(subscription, events)
+    delete subscription.lacksAfter
+    if (!events) delete subscription.isAheadUntilMs
+    if (!events && (reason === 'epoch' || reason === 'cursor_unknown') && seesAnomalies([filter]))
+      session.owesGap = true
+    dropWalks(session, subscription)
+    this.#arrange(session)
+    const vehicles = filter.view ? window.vehiclesIn(filter.view.box) : filter.vehicles
+    this.#walk(session, subscription, {
+      subscription,
+      entries: shared ? [].values() : window.state(seq, vehicles),
+      sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
+      snapshot: { id, part: 0, reason },
+      ...(shared && { shared }),
+    })
+  }
+
+  #walk(session: Session, subscription: Subscription, walk: Walk): void {
+    const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
+    this.fallBehind(course).walks.push(walk)
+  }
+
+  /** Whether it is known, and worth telling, what enters and what leaves. */
+  #canMove(session: Session, subscription: Subscription, before: Filter): boolean {
+    const { filter, stateTo, lacksAfter } = subscription
+    const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
+    const { standing } = course
+    const isWaiting = standing.at === 'behind' && (standing.pass || standing.walks.some(isOf(subscription)))
+    const { window } = this.#deps
+    return (
+      !isWaiting &&
+      lacksAfter === undefined &&
+      session.takesData &&
+      stateTo >= window.placesFloor &&
+      stateTo <= window.head &&
+      isBounded(before) &&
+      isBounded(filter) &&
+      restOf(before) === restOf(filter)
+    )
+  }
+
+  #move(session: Session, subscription: Subscription, before: Filter): void {
+    const { window, sayLeave } = this.#deps
+    const { id, filter, stateTo } = subscription
+    const vehiclesOf = ({ view, vehicles }: Filter) => (view ? window.vehiclesIn(view.box, stateTo) : vehicles!)
+    const [had, has] = [vehiclesOf(before), vehiclesOf(filter)]
+    const left = [...had].filter((vehicle) => !has.has(vehicle))
+    const entered = new Set([...has].filter((vehicle) => !had.has(vehicle)))
+    this.#arrange(session)
+    if (entered.size > 0)
+      this.#walk(session, subscription, {
+        subscription,
+        entries: window.state(window.head, entered),
+        sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
+        snapshot: { id, part: 0, reason: 'entered' },
+      })
+    if (left.length > 0) sayLeave(session, id, left)
+  }
+
+  /** The present state of what was not visible in an earlier view. */
+  #walkUncovered(course: Course, before: View): void {
+    const { window } = this.#deps
+    const { walks } = this.fallBehind(course)
+    const waiting = walks.findIndex(({ subscription }) => !subscription)
+    // While one waits, what the client knows lies two views back: then all that it sees is sent.
+    if (waiting >= 0) walks.splice(waiting, 1)
+    const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
+    const { position } = course
+    const placeOf = position >= window.placesFloor ? window.placesAt(position) : whereNow
+    walks.push({
+      entries: window.state(position, waiting >= 0 ? undefined : muted),
+      sees: ({ entry, where }) =>
+        viewSees(course.view, entry, placeOf(where)) && (waiting >= 0 || isMuted(before.mutes, entry)),
+    })
+  }
+}
+
+const isOf = (subscription: Subscription) => (walk: Walk) => walk.subscription === subscription
+
+function dropWalks(session: Session, subscription: Subscription): void {
+  for (const { standing } of session.courses)
+    if (standing.at === 'behind') standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
+}
+
+function setRate(subscription: Subscription): void {
+  const { maxRateHz } = subscription.wishes
+  subscription.intervalMs = laneIntervalMs(maxRateHz === undefined ? 0 : 1_000 / maxRateHz)
+}
+
+const isBounded = ({ view, vehicles }: Filter) => view !== undefined || vehicles !== undefined
+
+/** All of a filter but which vehicles it is about. */
+const restOf = ({ vehicles: _, view: __, ...rest }: Filter) => canonicalText(rest)
