@@ -19,7 +19,6 @@ export function createReplay(recording: readonly Reading[], producers: Producers
   const readings = interleaved(recording)
   /** The newest reading of each vehicle and sensor, as it was sent. */
   const last = new Map<string, Reading>()
-  const silent = new Set<string>()
   let position = 0
   let running: Promise<void> | undefined
   let stopping = new AbortController()
@@ -31,7 +30,7 @@ export function createReplay(recording: readonly Reading[], producers: Producers
       const key = readingKey(reading)
       if (chunk.has(key)) break
       position += 1
-      if (!silent.has(reading.vehicle)) chunk.set(key, { ...reading, ts: Date.now() })
+      chunk.set(key, { ...reading, ts: Date.now() })
     }
     return [...chunk.values()]
   }
@@ -47,8 +46,6 @@ export function createReplay(recording: readonly Reading[], producers: Producers
 
   return {
     last,
-    /** Vehicles whose records stay away. */
-    silent,
     start: () => {
       if (running) return
       stopping = new AbortController()
