@@ -1,4 +1,4 @@
-// npm run bench -- hub|ingest|history [--rounds N]: measures against a peer taken in the same run, and prints the ratio.
+// npm run bench -- hub|ingest|history: measures against peers taken in the same run, and prints the ratios.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { benchHistory } from './bench/history.ts'
 import { benchHub } from './bench/hub.ts'
 import { benchIngest } from './bench/ingest.ts'
-import type { Bench } from './bench/measure.ts'
+import { BadArguments, type Bench } from './bench/measure.ts'
 import { Sentence } from './servers/run.ts'
 
 const benches: Record<string, (bench: Bench) => Promise<void>> = {
@@ -14,27 +14,49 @@ const benches: Record<string, (bench: Bench) => Promise<void>> = {
   ingest: benchIngest,
   history: benchHistory,
 }
-const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--rounds N]`
+const usage = 'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history [--rounds N]'
+
+/** A whole number from 1 on. */
+function wholeNumber(option: string, text: string): number {
+  const number = Number(text)
+  if (Number.isInteger(number) && number >= 1) return number
+  throw new BadArguments(`--${option} ${text} is no whole number from 1 on`)
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        rounds: { type: 'string', default: '3' },
+        seconds: { type: 'string' },
+        scenario: { type: 'string', multiple: true },
+      },
+    })
+  } catch (cause) {
+    throw new BadArguments(usage, { cause })
+  }
+}
 
 async function main(): Promise<void> {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { rounds: { type: 'string', default: '3' } },
-  })
-  const bench = benches[positionals[0] ?? '']
-  const rounds = Number(values.rounds)
-  if (!bench || positionals.length > 1 || !Number.isInteger(rounds) || rounds < 1) throw new Sentence(usage)
+  const { positionals, values } = readArguments()
+  const [name = '', ...more] = positionals
+  const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
+  const isHubOnly = values.seconds !== undefined || values.scenario !== undefined
+  if (!bench || more.length > 0 || (isHubOnly && name !== 'hub')) throw new BadArguments(usage)
+  const rounds = wholeNumber('rounds', values.rounds)
+  const seconds = wholeNumber('seconds', values.seconds ?? '10')
   await using cleanup = new AsyncDisposableStack()
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-bench-'))
   cleanup.defer(() => rmSync(dir, { recursive: true, force: true }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void cleanup.disposeAsync().finally(() => process.exit(1)))
-  await bench({ dir, rounds, cleanup })
+  await bench({ dir, rounds, seconds, scenarios: values.scenario ?? [], cleanup })
 }
 
 try {
   await main()
 } catch (error) {
   console.error(error instanceof Sentence ? `flasktoria: ${error.message}` : error)
-  process.exitCode = 1
+  process.exitCode = error instanceof BadArguments ? 2 : 1
 }

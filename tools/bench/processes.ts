@@ -6,12 +6,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export const measuredCore = '0'
 export const loadCore = '1'
 
-/** A Node program on one core. Its errors are shown, its output is read by `linesOf`. */
-export const runPinned = (core: string, [program, ...args]: [string, ...string[]], env: Record<string, string> = {}) =>
-  spawn('taskset', ['-c', core, process.execPath, program, ...args], {
+const running = new Set<ChildProcess>()
+process.once('exit', () => running.forEach((child) => child.kill()))
+
+/** A program on one core, which does not outlive us. Its errors are shown, its output is read by `linesOf`. */
+export function pin(core: string, command: readonly [string, ...string[]], env: Record<string, string> = {}) {
+  const child = spawn('taskset', ['-c', core, ...command], {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  // One that ends early shows in its output, not in what we wanted to tell it.
+  child.stdin.on('error', () => {})
+  return child
+}
+
+/** A Node program on one core. */
+export const runPinned = (core: string, [program, ...args]: [string, ...string[]], env: Record<string, string> = {}) =>
+  pin(core, [process.execPath, program, ...args], env)
 
 export async function* linesOf(child: ChildProcess): AsyncGenerator<string, undefined> {
   yield* createInterface({ input: child.stdout! })
@@ -19,9 +32,12 @@ export async function* linesOf(child: ChildProcess): AsyncGenerator<string, unde
 
 export const script = (name: string) => new URL(name, import.meta.url).pathname
 
-/** Asks again until `isSo`. @throws after 60 seconds */
-export async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) if (await isSo()) return
+/** Asks again until `isSo`. @throws after 60 seconds, or when the process that was to bring it ends */
+export async function until(isSo: () => Promise<boolean>, what: string, child?: ChildProcess): Promise<void> {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) {
+    if (await isSo()) return
+    if (child && (child.exitCode ?? child.signalCode) !== null) throw new Error(`${what} ended while it started`)
+  }
   throw new Error(`${what} did not come within a minute`)
 }
 

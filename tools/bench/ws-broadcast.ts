@@ -1,14 +1,11 @@
-// The peer of the hub benchmark: what a service with npm ws and Redis pub/sub usually looks like.
-// argv: port redisUrl channel
-import { Redis } from 'ioredis'
-import { WebSocketServer } from 'ws'
+// A peer of the hub benchmark: what a service with npm ws usually looks like. Each update goes to each client as it comes.
+// argv: port redisUrl
+import { serveWithWs } from './hub/ws-peer.ts'
 
-const [port, redisUrl, channel] = process.argv.slice(2)
-const server = new WebSocketServer({ port: Number(port), host: '127.0.0.1' })
-const redis = new Redis(redisUrl!)
-await redis.subscribe(channel!)
-redis.on('message', (_, update) => {
-  const frame = `{"updates":[${update}]}`
-  for (const client of server.clients) client.send(frame)
+const [port, redisUrl] = process.argv.slice(2)
+const clients = serveWithWs(Number(port), redisUrl!, (updates) => {
+  for (const update of updates) {
+    const frame = `{"updates":[${update.json}]}`
+    for (const [client, wish] of clients) if (wish?.(update) ?? true) client.send(frame)
+  }
 })
-console.log('listening')

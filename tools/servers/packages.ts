@@ -34,6 +34,7 @@ const requirements = {
   java: { programs: ['java'], apt: ['openjdk-17-jre-headless', 'openjdk-21-jre-headless', 'default-jre-headless'] },
   maven: { programs: ['mvn'], apt: ['maven'] },
   pip: { programs: ['python3'], apt: ['python3-pip'] },
+  compiler: { programs: ['cc'], apt: ['build-essential'] },
   chromium: { programs: ['chromium', 'chromium-browser', 'google-chrome'], apt: ['chromium'] },
 } satisfies Record<string, Requirement>
 
