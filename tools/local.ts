@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { configSchema as ingestSchema, optionNames as ingestNames } from '@flasktoria/kafka-ingest/config'
 import { start as startIngest } from '@flasktoria/kafka-ingest/main'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
 import { configSchema as querySchema, optionNames as queryNames } from '@flasktoria/query-api/config'
@@ -61,11 +62,12 @@ async function startLocal(choice: Choice, port: number, dir: string): Promise<As
 
   const log = createMemoryLog()
   const mutes = createMemoryMutes()
+  const feeds = createMemoryFeeds()
   const queryApi = parts.use(await startQueryApi(readConfig(querySchema, query, queryNames), { reader: log, mutes }))
-  const streamHub = parts.use(await startHub(readConfig(hubSchema, hub, hubNames), { reader: log, mutes }))
+  const streamHub = parts.use(await startHub(readConfig(hubSchema, hub, hubNames), { reader: log, mutes, feeds }))
   const origin = await serveOrigin({ port, api: queryApi.app, hubUrl: streamHub.url, consoleFolder })
   parts.defer(() => origin.close())
-  parts.use(await startIngest(readConfig(ingestSchema, ingest, ingestNames), { log }))
+  parts.use(await startIngest(readConfig(ingestSchema, ingest, ingestNames), { log, feeds }))
 
   const running = parts.move()
   return { url: origin.url, [Symbol.asyncDispose]: () => running.disposeAsync() }

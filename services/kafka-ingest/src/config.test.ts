@@ -51,6 +51,9 @@ test.each([
   [{ SENSORS_FILE: '/nowhere' }, 'SENSORS_FILE: ENOENT'],
   [{ REDIS_URL: 'http://x' }, 'REDIS_URL'],
   [{ HS2_URL: 'http://x' }, 'HS2_URL'],
+  [{ STALE_MIN_MS: '400000' }, 'STALE_MIN_MS: is more than STALE_MAX_MS'],
+  [{ STALE_MIN_MS: '70000' }, 'STALE_MIN_MS: is more than OFFLINE_MIN_MS'],
+  [{ OFFLINE_MAX_MS: '200000' }, 'STALE_MAX_MS: is more than OFFLINE_MAX_MS'],
 ])('%o is a mistake', (environment, message) => {
   expect(() => read(environment)).toThrow(message)
 })

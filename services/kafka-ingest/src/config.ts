@@ -9,6 +9,7 @@ import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { z } from 'zod'
 import { historyOptions } from './history-config.ts'
+import { checkPresence, presenceOptions } from './presence-config.ts'
 import type { KafkaAccess } from './source-kafka.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
 import { zonedTime } from './zoned-time.ts'
@@ -54,6 +55,7 @@ const options = z.object({
     .transform(parsed((url) => (parseHs2Url(url), url)))
     .optional()
     .meta({ description: 'HiveServer2 that shall know the tables of the history: `hive2://host:port/database`.' }),
+  ...presenceOptions,
   ...historyOptions,
 })
 
@@ -131,7 +133,10 @@ const checkKafka = (config: object, context: z.RefinementCtx): void => {
 const withSource = (environment: object) => ({ SOURCE: 'kafka', ...environment })
 
 /** SOURCE: where records come from: `kafka`, `recording` (RECORDING_FILE) or `simulator`. */
-export const configSchema = z.preprocess(withSource, z.intersection(options, sources).superRefine(checkKafka))
+export const configSchema = z.preprocess(
+  withSource,
+  z.intersection(options, sources).superRefine(checkKafka).superRefine(checkPresence),
+)
 export type Config = z.output<typeof configSchema>
 
 /** Every variable that the service reads. */

@@ -8,9 +8,23 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { configSchema, optionNames } from './config.ts'
+import { encodeRecord } from './encode.ts'
 import { start, type Overrides } from './main.ts'
+import type { RawRecord, RecordSource } from './record-source.ts'
 
 const logger = createLogger('test', 'silent')
+const sensorRecord = (uuid: string, offset: number): RawRecord => {
+  const timestamp = Date.now()
+  const value = encodeRecord.sensor({
+    timestamp,
+    sensor_group: 'g',
+    sensor: 's',
+    uuid,
+    value: `l: ${offset}`,
+    src: 's',
+  })
+  return { topic: 't', form: 'sensor', partition: 0, offset, value, timestamp }
+}
 const configOf = (environment: Record<string, string>) =>
   readConfig(configSchema, { PORT: '0', ...environment }, optionNames)
 
@@ -44,9 +58,42 @@ test('a recording reaches the log; its dirt is a dead letter', async () => {
   const rows = ['a-1,1,gps_coordinates,"[1,2]"', 'a-1,1,gps_coordinates,"[0,0]"', 'a-1,2,pid_13_mode_1,3']
   writeFileSync(RECORDING_FILE, `vehicle_id,timestamp_ms,sensor,value\n${rows.join('\n')}\n`)
   await using ingest = await startWith({ SOURCE: 'recording', RECORDING_FILE })
-  await expect.poll(() => ingest.entries.map(({ kind }) => kind)).toEqual(['position', 'sensordata', 'sensorstatus'])
+  await expect
+    .poll(() => ingest.entries.map(({ kind }) => kind))
+    .toEqual(['position', 'sensordata', 'sensorstatus', 'vehiclestatus'])
   expect(JSON.parse((await ingest.get('/dead-letters')).body)).toMatchObject([{ reason: 'no_fix', topic: 'recording' }])
   rmSync(folder, { recursive: true })
+})
+
+test('a vehicle that falls silent is stale, then offline, and online when it reports again; each is said once', async () => {
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>()
+  let report = async () => {}
+  const source: RecordSource = {
+    run: async (consumer, signal) => {
+      let offset = 0
+      report = () => consumer.accept([sensorRecord('car-1', offset++)], signal)
+      await stopped
+    },
+    state: () => ({ failing: undefined, lagRecords: null, lagMs: null }),
+  }
+  const environment = {
+    SOURCE: 'simulator',
+    STALE_MIN_MS: '1000',
+    STALE_MAX_MS: '2000',
+    OFFLINE_MIN_MS: '2000',
+    OFFLINE_MAX_MS: '4000',
+  }
+  await using ingest = await startWith(environment, { source })
+  const said = () =>
+    ingest.entries.flatMap(({ kind, json }) => (kind === 'vehiclestatus' ? [JSON.parse(json).value as string] : []))
+  await expect.poll(() => report().then(said)).toEqual(['online'])
+  await expect.poll(said, { timeout: 10_000 }).toEqual(['online', 'stale', 'offline'])
+  expect((await ingest.get('/metrics')).body).toContain(
+    'flasktoria_vehicles{status="offline",service="kafka-ingest"} 1',
+  )
+  await report()
+  await expect.poll(said).toEqual(['online', 'stale', 'offline', 'online'])
+  stop()
 })
 
 test('the hubs are told how fresh the data is, and that it is no longer waited for when the service ends', async () => {

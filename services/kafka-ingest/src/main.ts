@@ -2,7 +2,10 @@
 import type { Feed, Feeds } from '@flasktoria/live-log/feed'
 import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
 import { createRedisFeeds } from '@flasktoria/live-log/feeds-redis'
-import type { LogWriter } from '@flasktoria/live-log/log'
+import type { Lease } from '@flasktoria/live-log/lease'
+import { createMemoryLease } from '@flasktoria/live-log/lease-memory'
+import { createRedisLease } from '@flasktoria/live-log/lease-redis'
+import type { LogReader, LogWriter } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
 import { ConfigError } from '@flasktoria/service-kit/config'
 import type { HealthCheck } from '@flasktoria/service-kit/health'
@@ -19,16 +22,18 @@ import { createInterpreter } from './interpret.ts'
 import { startFeedReporter } from './feed-reporter.ts'
 import { serveOperations } from './operations.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
+import { presenceLimits } from './presence-config.ts'
 import { tee, type RecordSource } from './record-source.ts'
 import { createRefusals } from './refusals.ts'
 import { createKafkaSource } from './source-kafka.ts'
 import { createRecordingSource } from './source-recording.ts'
 import { createSimulatorSource } from './source-simulator.ts'
 import { createTransform } from './transform.ts'
+import { VehicleWatch } from './vehicle-watch.ts'
 
 export type Overrides = {
   /** Parts that the caller made, and keeps: they are not closed with the service. */
-  log?: LogWriter
+  log?: LogWriter & LogReader
   feeds?: Feeds
   source?: RecordSource
   logger?: Logger
@@ -74,13 +79,11 @@ export async function start(config: Config, overrides: Overrides = {}) {
     await serveOperations({ host: config.HOST, port: config.PORT }, { checks, metrics, deadLetters }),
   )
 
-  parts.use(
-    startFeedReporter(`${hostname()}:${new URL(operations.url).port}`, {
-      feeds: overrides.feeds ?? own(openFeeds(config)),
-      measure: () => measureFeed(source, pipeline, history),
-      logger,
-    }),
-  )
+  const feeds = overrides.feeds ?? own(openFeeds(config))
+  const instance = `${hostname()}:${new URL(operations.url).port}`
+  parts.use(startFeedReporter(instance, { feeds, measure: () => measureFeed(source, pipeline, history), logger }))
+  const lease = overrides.log ? createMemoryLease() : own(openLease(config))
+  parts.use(new VehicleWatch({ lease, log, limits: presenceLimits(config), metrics, logger }))
 
   const stopping = new AbortController()
   const work = runAll(config, { source, pipeline, history, logger }, stopping.signal).map((run) =>
@@ -138,11 +141,15 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
   )
 }
 
-function openLog({ REDIS_URL }: Config): LogWriter {
+function openLog({ REDIS_URL }: Config): LogWriter & LogReader {
   if (REDIS_URL === undefined)
     throw new ConfigError('REDIS_URL is missing: without Redis nobody could read what this service writes')
   return createRedisLog({ url: REDIS_URL })
 }
+
+/** Without Redis there is one process only. */
+const openLease = ({ REDIS_URL }: Config): Lease =>
+  REDIS_URL === undefined ? createMemoryLease() : createRedisLease({ url: REDIS_URL, name: 'vehicle-watch' })
 
 const openFeeds = ({ REDIS_URL }: Config): Feeds =>
   REDIS_URL === undefined ? createMemoryFeeds() : createRedisFeeds({ url: REDIS_URL })
