@@ -1,6 +1,8 @@
 import { Fleet } from '@flasktoria/client/fleet'
 import { LiveSocket } from '@flasktoria/client/live-socket'
 import type { Bbox, ServerMessage } from '@flasktoria/contracts/stream'
+import type { PositionUpdate } from '@flasktoria/contracts/updates'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import type { Draft } from '@flasktoria/live-log/log'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
@@ -28,13 +30,13 @@ const anomaly = (number: number): Draft => ({
     downtime: '0',
   }),
 })
-const position = (number: number, vehicle = 'v'): Draft => ({
-  kind: 'position',
-  vehicle,
-  sensor: '',
-  eventTs: number,
-  json: JSON.stringify({ update_type: 'position', vehicle_id: vehicle, lat: number, long: 0, timestamp: number }),
-})
+let now = 0
+/** The newest position of a vehicle, so many degrees north. */
+const position = (lat: number, vehicle = 'v'): Draft => {
+  const timestamp = ++now
+  const update: PositionUpdate = { update_type: 'position', vehicle_id: vehicle, lat, long: 0, timestamp }
+  return { kind: 'position', vehicle, sensor: '', eventTs: timestamp, json: JSON.stringify(update) }
+}
 const reading = (number: number): Draft => ({
   kind: 'sensordata',
   vehicle: 'v',
@@ -54,10 +56,11 @@ const reading = (number: number): Draft => ({
 async function startStage() {
   const log = createMemoryLog()
   const mutes = createMemoryMutes()
+  const feeds = createMemoryFeeds()
   const PORT = String(await freePort())
   const config = readConfig(configSchema, { PORT, LOG_LEVEL: 'silent', DRAIN_MS: '100' }, optionNames)
   let hub: StreamHub | undefined
-  const startHub = async () => void (hub = await start(config, { reader: log, mutes }))
+  const startHub = async () => void (hub = await start(config, { reader: log, mutes, feeds }))
   const stopHub = async () => hub?.[Symbol.asyncDispose]()
   await startHub()
   onTestFinished(stopHub)
