@@ -14,6 +14,7 @@ import {
 } from './frames.ts'
 import type { Concern, Group } from './groups.ts'
 import type { Kept, LogWindow } from './log-window.ts'
+import { noState } from './resume-cursor.ts'
 import { sees } from './subscription.ts'
 import { baseSees, isMuted, viewSees, wantsEach, type View } from './view.ts'
 
@@ -105,7 +106,7 @@ export class FlushFrames {
       for (const body of leaveBodies(filter.view!.id, vehicles)) {
         const start = this.#arena.length
         this.#arena.write(body)
-        yield this.#finish(start, { toSeq: this.#fromSeq, stateTo: 0, updates: 0, conflated: 0 })
+        yield this.#finish(start, { toSeq: this.#fromSeq, stateTo: noState, updates: 0, conflated: 0 })
       }
   }
 
@@ -117,7 +118,7 @@ export class FlushFrames {
         writer.end(snapshotTail({ ...part, more }))
         part.part++
         const { updates } = writer
-        return this.#finish(start, { toSeq: this.#fromSeq, stateTo: 0, updates, conflated: 0 })
+        return this.#finish(start, { toSeq: this.#fromSeq, stateTo: noState, updates, conflated: 0 })
       }
       let start = this.#arena.length
       writer.begin(snapshotHead, start)
@@ -158,7 +159,9 @@ export class FlushFrames {
       this.#copyRuns(chosen)
       this.#arena.write(updatesTail(protocol === 'v2' ? conflated : 0))
       const isPartial = view.mutes || (view.boxed.length > 0 && !isLast)
-      frames.push(this.#finish(start, { toSeq, stateTo: isPartial ? 0 : toSeq, updates: chosen.length, conflated }))
+      frames.push(
+        this.#finish(start, { toSeq, stateTo: isPartial ? noState : toSeq, updates: chosen.length, conflated }),
+      )
     }
     return frames
   }

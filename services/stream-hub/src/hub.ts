@@ -15,7 +15,7 @@ import { Lanes, type Lane } from './lane.ts'
 import { LogWindow, whereNow, type Kept, type WindowBounds } from './log-window.ts'
 import type { PaceBounds } from './pace.ts'
 import { Pulse, type PulseOptions } from './pulse.ts'
-import { formatResumeCursor } from './resume-cursor.ts'
+import { formatResumeCursor, noState } from './resume-cursor.ts'
 import { Session, type SessionLimits } from './session.ts'
 import { SharedSnapshots } from './shared-snapshots.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -398,7 +398,7 @@ export class Hub implements LogListener {
   #withOwnCursor({ session }: Course, { bytes, bodyLength, toSeq }: Frame, flushedTo: number): Uint8Array {
     const cursor = session.cursor
     const isPartial = toSeq < flushedTo
-    const own = formatResumeCursor({ epoch: this.#window.epoch, ...cursor, ...(isPartial && { stateTo: 0 }) })
+    const own = formatResumeCursor({ epoch: this.#window.epoch, ...cursor, ...(isPartial && { stateTo: noState }) })
     const mark = this.#arena.length
     this.#arena.append(bytes.subarray(0, bodyLength))
     this.#arena.write(cursorTail(own))

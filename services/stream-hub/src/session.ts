@@ -5,7 +5,7 @@ import type { Place } from './box.ts'
 import type { Behind, Course, Subscription } from './course.ts'
 import type { Protocol } from './frames.ts'
 import type { Kept, Places } from './log-window.ts'
-import type { ResumeCursor } from './resume-cursor.ts'
+import { noState, type ResumeCursor } from './resume-cursor.ts'
 import { createFilter, sees, type Filter } from './subscription.ts'
 import type { Connection } from './transport.ts'
 import { createView, isMuted, viewSees, wantsEach, type View } from './view.ts'
@@ -103,7 +103,7 @@ export class Session {
   /** Where the client stands when it has got all that was sent to it. */
   get cursor(): Omit<ResumeCursor, 'epoch'> {
     const seq = this.fastest.position
-    const stateTo = this.#lacksState ? 0 : Math.min(seq, ...this.courses.map(({ position }) => position))
+    const stateTo = this.#lacksState ? noState : Math.min(seq, ...this.courses.map(({ position }) => position))
     return { seq, stateTo }
   }
 

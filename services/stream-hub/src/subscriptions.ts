@@ -87,7 +87,7 @@ export class Subscriptions {
     if (canonicalText(before) === canonicalText(filter)) return this.#arrange(session)
     subscription.filter = filter
     if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
-    else this.#takeSnapshot(session, subscription, 'moved')
+    else this.#retake(session, subscription, 'moved')
   }
 
   /** From the next frame on. What is no longer muted comes at its present state. */
@@ -139,8 +139,7 @@ export class Subscriptions {
   /** The whole state of a box, because nobody knows any more what was in it. Events are not touched. */
   retakeBox(session: Session, subscription: Subscription): void {
     this.#note(session)
-    const { fromSeq, eventsTo } = subscription
-    this.#takeSnapshot(session, subscription, 'cursor_unknown', { fromSeq, eventsTo })
+    this.#retake(session, subscription, 'cursor_unknown')
   }
 
   /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
@@ -267,6 +266,12 @@ export class Subscriptions {
     else this.#arrange(session)
   }
 
+  /** The state as a snapshot; its events go on where they are. */
+  #retake(session: Session, subscription: Subscription, reason: SnapshotPart['reason']): void {
+    const { fromSeq, eventsTo } = subscription
+    this.#takeSnapshot(session, subscription, reason, { fromSeq, eventsTo })
+  }
+
   /** `events`: those that the subscription has; absent: they begin now, too. */
   #takeSnapshot(
     session: Session,
@@ -347,12 +352,14 @@ export class Subscriptions {
     // While one waits, what the client knows lies two views back: then all that it sees is sent.
     if (waiting >= 0) walks.splice(waiting, 1)
     const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
-    const { position } = course
+    const { position, view } = course
     const placeOf = position >= window.placesFloor ? window.placesAt(position) : whereNow
     walks.push({
       entries: window.state(position, waiting >= 0 ? undefined : muted),
+      // A subscription that comes later begins with its snapshot.
       sees: ({ entry, where }) =>
-        viewSees(course.view, entry, placeOf(where)) && (waiting >= 0 || isMuted(before.mutes, entry)),
+        [view, course.view].every((one) => viewSees(one, entry, placeOf(where))) &&
+        (waiting >= 0 || isMuted(before.mutes, entry)),
     })
   }
 }
