@@ -2,10 +2,11 @@ import { errorBody, errorSchema, type ProblemCode } from '@flasktoria/contracts/
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { connect, type AddressInfo } from 'node:net'
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { freePort, isListening, startDaemon } from './servers/daemon.ts'
@@ -41,8 +42,8 @@ async function listen(server: Server) {
 
 type Place = { queryApis?: number[]; streamHubs?: number[]; edit?: Record<string, (text: string) => string> }
 
-/** nginx with the project's own configuration; `edit` changes one of its files. Returns its port. */
-async function startOrigin({ queryApis = [], streamHubs = [], edit = {} }: Place): Promise<number> {
+/** nginx with the project's own configuration; `edit` changes one of its files. */
+async function placeOrigin({ queryApis = [], streamHubs = [], edit = {} }: Place) {
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-nginx-'))
   chmodSync(dir, 0o755)
   cleanup.defer(() => rmSync(dir, { recursive: true, force: true }))
@@ -60,7 +61,24 @@ async function startOrigin({ queryApis = [], streamHubs = [], edit = {} }: Place
   }
   const daemon = await startDaemon(plan, () => isListening(port), 15_000)
   cleanup.defer(() => daemon.stop())
-  return port
+  return { dir, port }
+}
+
+const startOrigin = async (place: Place): Promise<number> => (await placeOrigin(place)).port
+
+/** Sockets behind the origin, and who is connected. */
+async function startHub() {
+  const backend = await startBackend()
+  const sockets = new WebSocketServer({
+    server: backend.server,
+    handleProtocols: (offered) => [...offered][0] ?? false,
+    perMessageDeflate: false,
+  })
+  sockets.on('connection', (socket, { method = '', url = '', headers }) => {
+    backend.seen.push({ method, url, headers, port: undefined })
+    socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+  })
+  return { ...backend, sockets }
 }
 
 type Answer = { status: number; headers: Record<string, string>; body: string }
@@ -103,7 +121,7 @@ function expectProblem({ status, headers, body }: Answer, code: ProblemCode) {
 
 let origin: number
 let api: Awaited<ReturnType<typeof startBackend>>
-let hub: Awaited<ReturnType<typeof startBackend>>
+let hub: Awaited<ReturnType<typeof startHub>>
 let sockets: WebSocketServer
 
 beforeAll(async () => {
@@ -116,12 +134,8 @@ beforeAll(async () => {
     }
     response.end(`{"text":"${'fleet '.repeat(1_000)}"}`)
   })
-  hub = await startBackend()
-  sockets = new WebSocketServer({ server: hub.server, handleProtocols: (offered) => [...offered][0] ?? false })
-  sockets.on('connection', (socket, { method = '', url = '', headers }) => {
-    hub.seen.push({ method, url, headers, port: undefined })
-    socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
-  })
+  hub = await startHub()
+  sockets = hub.sockets
   origin = await startOrigin({ queryApis: [api.port], streamHubs: [hub.port] })
 })
 beforeEach(() => {
@@ -287,10 +301,22 @@ describe('the API', () => {
   })
 })
 
-async function open(path: string, protocols: string[] = [], headers = {}) {
-  const socket = new WebSocket(`ws://127.0.0.1:${origin}${path}`, protocols, { headers })
+async function openAt(port: number, path = '/ws', protocols: string[] = [], headers = {}) {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols, { headers })
   await once(socket, 'open')
   return socket
+}
+const open = (path: string, protocols: string[] = [], headers = {}) => openAt(origin, path, protocols, headers)
+
+/** What the kernel holds of what nginx sent to this client. */
+function heldFor(client: WebSocket, port: number): number {
+  const { localPort } = (client as unknown as { _socket: Socket })['_socket']
+  const at = (number: number) => `0100007F:${number.toString(16).toUpperCase().padStart(4, '0')}`
+  const line = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((text) => text.trim().split(/\s+/))
+    .find(([, local, remote]) => local === at(port) && remote === at(localPort!))
+  return Number.parseInt(line![4]!.split(':')[0]!, 16)
 }
 
 describe('the live socket', () => {
@@ -339,6 +365,108 @@ describe('the live socket', () => {
     const answer = await ask(unready, '/updates', 'Upgrade: websocket\r\n')
     expectProblem(answer, 'unavailable')
     expect(answer.headers['retry-after']).toBe('1')
+  })
+
+  test('goes to the hub that has the fewest', async () => {
+    const hubs = await Promise.all([startHub(), startHub(), startHub()])
+    const port = await startOrigin({ queryApis: [api.port], streamHubs: hubs.map((it) => it.port) })
+    const opened: WebSocket[] = []
+    for (let count = 0; count < 30; count++) opened.push(await openAt(port))
+    expect(hubs.map((it) => it.sockets.clients.size)).toEqual([10, 10, 10])
+    const [, crowded] = hubs
+    for (const client of crowded.sockets.clients) client.close(4_000)
+    await vi.waitUntil(() => opened.filter((socket) => socket.readyState === WebSocket.CLOSED).length === 10)
+    for (let count = 0; count < 10; count++) opened.push(await openAt(port))
+    expect(hubs.map((it) => it.sockets.clients.size)).toEqual([10, 10, 10])
+    for (const socket of opened) socket.close()
+  })
+
+  test('goes to other hubs after a reload, and open ones do not notice', { timeout: 30_000 }, async () => {
+    const [first, second] = [await startHub(), await startHub()]
+    const { dir, port } = await placeOrigin({ queryApis: [api.port], streamHubs: [first.port] })
+    const old = await openAt(port)
+    const upstreams = join(dir, 'upstreams.conf')
+    writeFileSync(upstreams, readFileSync(upstreams, 'utf8').replace(`:${first.port} `, `:${second.port} `))
+    process.kill(Number(readFileSync(join(dir, 'nginx.pid'), 'utf8')), 'SIGHUP')
+    await vi.waitUntil(
+      async () => {
+        const socket = await openAt(port)
+        socket.close()
+        return second.seen.length > 0
+      },
+      { timeout: 5_000 },
+    )
+    await sleep(7_000)
+    old.send('still here')
+    expect(String((await once(old, 'message'))[0])).toBe('still here')
+    old.close()
+  })
+
+  test('waits for a frozen hub once, and then goes to the others', { timeout: 30_000 }, async () => {
+    const accepted = new Set<Socket>()
+    const frozen = createTcpServer((socket) => accepted.add(socket.on('error', () => {}).resume()))
+    frozen.listen(0, '127.0.0.1')
+    await once(frozen, 'listening')
+    cleanup.defer(() => {
+      for (const socket of accepted) socket.destroy()
+      frozen.close()
+    })
+    const healthy = await startHub()
+    const port = await startOrigin({
+      queryApis: [api.port],
+      streamHubs: [(frozen.address() as AddressInfo).port, healthy.port],
+      edit: {
+        'nginx.conf': (text) => text.replace('proxy_read_timeout 30s', 'proxy_read_timeout 1s'),
+        'upstreams.conf': (text) => text.replaceAll('fail_timeout=3s', 'fail_timeout=20s'),
+      },
+    })
+    const waits: number[] = []
+    for (let count = 0; count < 20; count++) {
+      const begunAt = performance.now()
+      await openAt(port)
+      waits.push(performance.now() - begunAt)
+    }
+    expect(waits.filter((wait) => wait > 500)).toHaveLength(1)
+    expect(Math.max(...waits)).toBeLessThan(2_000)
+    expect(accepted.size).toBe(1)
+    // Silence ends a socket like a handshake: one second here. The hub's pings keep it open.
+    const kept = await openAt(port)
+    const pings = setInterval(() => [...healthy.sockets.clients].at(-1)?.ping(), 200)
+    await sleep(2_500)
+    clearInterval(pings)
+    expect(kept.readyState).toBe(WebSocket.OPEN)
+    kept.close()
+  })
+
+  test('of a browser that does not read holds little, and says the rest later, and the code', async () => {
+    const socket = await open('/ws')
+    const [client] = [...sockets.clients].slice(-1)
+    const received: number[] = []
+    socket.on('message', (data: Buffer) => received.push(data.length))
+    socket.pause()
+    const frame = 'x'.repeat(65_536)
+    let sent = 0
+    await vi.waitUntil(
+      async () => {
+        for (let count = 0; count < 16; count++, sent++) client!.send(frame)
+        await sleep(50)
+        return client!.bufferedAmount > 1 << 20
+      },
+      { timeout: 10_000, interval: 1 },
+    )
+    // Linux doubles what is asked for.
+    expect(heldFor(socket, origin)).toBeLessThanOrEqual(2 * 128 * 1_024)
+    client!.close(4_001, 'tooSlow')
+    socket.resume()
+    const [code] = (await once(socket, 'close')) as [number]
+    expect([code, received.length]).toEqual([4_001, sent])
+  })
+
+  test('is not opened by a request with a body: the hub would read it as frames', async () => {
+    const upgrade = 'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+    expectProblem(await ask(origin, '/ws', `${upgrade}Content-Length: 2\r\n`), 'not_found')
+    expectProblem(await ask(origin, '/ws', `${upgrade}Transfer-Encoding: chunked\r\n`), 'not_found')
+    expect(hub.seen).toEqual([])
   })
 
   test('is nothing that could be asked without an upgrade', async () => {
