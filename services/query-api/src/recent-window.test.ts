@@ -50,6 +50,16 @@ test('positions leave five minutes after they were taken, and anomalies by numbe
   expect(window.positions()).toEqual([])
 })
 
+test('whether a vehicle is there changes nothing in the window', () => {
+  const { window, clock } = createWindow()
+  const status = { ...position('v', clock.now, 0, 0), kind: 'vehiclestatus' as const, json: '{"value":"offline"}' }
+  const both = numbered([position('v', clock.now, 1, 1), status])
+  window.onSnapshot({ epoch: 'a', head: 2, state: both, recent: both, reason: 'start' })
+  window.onEntries(numbered([status], 3))
+  expect(window.positions()).toEqual([{ vehicle: 'v', lat: 1, long: 1, timestamp: clock.now }])
+  expect([window.size.readings, window.unreadable]).toEqual([0, 0])
+})
+
 test('an entry that is no update is counted and harms nothing else', () => {
   const { window } = createWindow()
   const broken = ['', '{', 'null', '{}', '{"values":3}'].map((json) => ({ ...reading('v', 's', 1, '1'), json }))
