@@ -6,6 +6,7 @@ import { cursorTail, FrameWriter, snapshotHead, snapshotTail, updatesHead, updat
 import type { HubMetrics } from './hub-metrics.ts'
 import { whereNow, type Kept, type LogWindow, type Places } from './log-window.ts'
 import type { Session } from './session.ts'
+import { sees } from './subscription.ts'
 import type { Subscriptions } from './subscriptions.ts'
 import { seesAnomalies } from './view.ts'
 
@@ -76,16 +77,17 @@ export class CatchUp {
     const { window } = this.#deps
     if (course === session.fastest) {
       const had = Math.max(cursor, session.toldGapTo.anomaly, ...this.#leastOf(session, ({ eventsTo }) => eventsTo))
-      if (session.owesGap || had < window.eventsFloor) {
-        const lastTs = session.owesGap ? undefined : window.eventTsBefore(cursor)
-        session.owesGap = false
+      if (session.owesGap.anomaly || had < window.eventsFloor) {
+        const lastTs = session.owesGap.anomaly ? undefined : window.eventTsBefore(cursor)
+        session.owesGap.anomaly = false
         session.toldGapTo.anomaly = window.eventsFloor
         if (seesAnomalies(view.filters)) this.#tellGap(session, 'anomaly', lastTs)
       }
     }
     if (view.each.length === 0) return
     const had = Math.max(cursor, session.toldGapTo.sensordata, ...this.#leastOf(session, ({ stateTo }) => stateTo))
-    if (had >= window.ringFloor) return
+    if (!session.owesGap.sensordata && had >= window.ringFloor) return
+    session.owesGap.sensordata = false
     session.toldGapTo.sensordata = window.ringFloor
     this.#tellGap(session, 'sensordata', undefined)
   }
@@ -109,20 +111,34 @@ export class CatchUp {
     this.#writer.begin(snapshot ? snapshotHead : updatesHead[session.protocol])
     let more = false
     for (let kept = walk.heldBack; ;) {
-      if (kept?.isCurrent && walk.sees(kept) && !this.#writer.add(kept.entry.json)) {
-        walk.heldBack = kept
-        more = true
-        break
+      if (kept?.isCurrent && walk.sees(kept)) {
+        if (!this.#writer.add(kept.entry.json)) {
+          walk.heldBack = kept
+          more = true
+          break
+        }
+        walk.untold?.delete(kept.entry.vehicle)
       }
       const next = walk.entries.next()
       if (next.done) break
       kept = next.value
     }
-    if (!more) behind.walks.shift()
+    if (!more) {
+      behind.walks.shift()
+      this.#noteUntold(walk)
+    }
     const { updates } = this.#writer
     if (snapshot) this.#send(session, snapshotTail({ ...snapshot, more }), { updates, conflated: 0, how: 'snapshot' })
     else if (updates > 0) this.#send(session, updatesTail(), { updates, conflated: 0, how: 'unmuted' })
     if (snapshot) snapshot.part++
+  }
+
+  /** Those of which there is something now, but was not when their turn came. */
+  #noteUntold({ subscription, untold }: Walk): void {
+    if (!subscription || !untold) return
+    const { view: _, ...filter } = subscription.filter
+    for (const { entry } of this.#deps.window.state(Infinity, untold))
+      if (sees(filter, entry, undefined)) subscription.untold.add(entry.vehicle)
   }
 
   #sendShared(session: Session, behind: Behind, { snapshot }: Walk, shared: NonNullable<Walk['shared']>): void {
@@ -197,6 +213,10 @@ export class CatchUp {
     for (const subscription of boxed) {
       const box = subscription.filter.view!.box
       const moves = movesOf(window.between(Math.max(behind.cursor, subscription.stateTo), toSeq), box, placeOf)
+      if (subscription.untold.size > 0)
+        for (const vehicle of window.vehiclesIn(box, toSeq).intersection(subscription.untold))
+          moves.entered.add(vehicle)
+      subscription.untold.clear()
       if (moves.left.length > 0)
         say(session, { type: 'leave', id: subscription.id, vehicles: moves.left, cursor: cursorOf(session) })
       if (moves.entered.size === 0) continue
@@ -206,6 +226,7 @@ export class CatchUp {
         entries: window.state(toSeq, moves.entered),
         sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
         snapshot: { id: subscription.id, part: 0, reason: 'entered' },
+        untold: new Set(moves.entered),
       })
     }
     behind.pass = { toSeq, entered }

@@ -20,6 +20,11 @@ export type Subscription = {
   eventsTo: number
   /** Of the state up to `stateTo`, the client may lack what came after this. It is sent as soon as this hub has got so far. */
   lacksAfter?: number
+  /**
+   * Vehicles in its viewport that a snapshot left out, for all that there was of them was replaced meanwhile: they enter with
+   * what replaced it.
+   */
+  readonly untold: Set<string>
   /** Resumes at a seq that this hub has not seen yet; another hub has. */
   isAheadUntilMs?: number
 }
@@ -69,8 +74,9 @@ export class Course {
     if (standing.cursor !== lane.flushedTo) return false
     const events = session.fastest === this ? session.subscriptions.values() : []
     return (
-      subscriptions.every(({ stateTo, lacksAfter }) => stateTo <= lane.flushedTo && lacksAfter === undefined) &&
-      [...events].every(({ eventsTo }) => eventsTo <= lane.flushedTo)
+      subscriptions.every(
+        ({ stateTo, lacksAfter, untold }) => stateTo <= lane.flushedTo && lacksAfter === undefined && untold.size === 0,
+      ) && [...events].every(({ eventsTo }) => eventsTo <= lane.flushedTo)
     )
   }
 }
@@ -98,6 +104,8 @@ export type Walk = {
   readonly sees: (kept: Kept) => boolean
   /** Absent: sent as updates. */
   readonly snapshot?: { id: string; part: number; reason: SnapshotPart['reason'] }
+  /** With a viewport: its vehicles that were not sent yet. */
+  readonly untold?: Set<string>
   /** Its frames are made for others, too. */
   readonly shared?: SharedSnapshot
 }

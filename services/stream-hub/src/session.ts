@@ -50,8 +50,8 @@ export class Session {
   fellBehindAtMs = -Infinity
   fedAtMs = -Infinity
 
-  /** It has to be told that events may be missing, whatever the window remembers. */
-  owesGap = false
+  /** It has to be told that some may be missing, whatever the window remembers. */
+  readonly owesGap = { anomaly: false, sensordata: false }
   /** Events, and readings that were to come each, missing up to here were told of. */
   readonly toldGapTo = { anomaly: 0, sensordata: 0 }
 

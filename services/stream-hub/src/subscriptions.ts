@@ -56,7 +56,8 @@ export class Subscriptions {
     this.#note(session)
     const { head } = window
     const filter = createFilter(id, wishes)
-    const subscription = { id, wishes, filter, intervalMs: 0, fromSeq: head, stateTo: head, eventsTo: head }
+    const begin = { fromSeq: head, stateTo: head, eventsTo: head }
+    const subscription = { id, wishes, filter, intervalMs: 0, ...begin, untold: new Set<string>() }
     setRate(subscription)
     session.subscriptions.set(id, subscription)
     const resume = resumeAt === undefined ? undefined : parseResumeCursor(resumeAt)
@@ -207,13 +208,15 @@ export class Subscriptions {
         all.filter((one) => Math.sign(session.intervalOf(one) - intervalMs) === sign),
       ) as [Subscription[], Subscription[], Subscription[]]
       const view = session.viewOf(own, faster, slower)
-      const events = index === 0 ? all.map(({ eventsTo }) => eventsTo) : []
-      const has = Math.min(...own.map(({ stateTo }) => stateTo), ...events)
+      const had = [...own.map(({ stateTo }) => stateTo), ...(index === 0 ? all.map(({ eventsTo }) => eventsTo) : [])]
+      const has = Math.min(...had)
       const course = old.get(intervalMs)
       if (!course) return this.#begin(session, lanes.enter(intervalMs, window.head), own, view, has)
       old.delete(intervalMs)
       course.subscriptions = own
       if (course.position > has) this.#takeBack(course, has)
+      // Another hub was quicker than this one.
+      else if (course.lane.flushedTo < Math.max(...had)) this.fallBehind(course)
       course.view = view
       return course
     })
@@ -287,9 +290,12 @@ export class Subscriptions {
     subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
     if (events) Object.assign(subscription, events)
     delete subscription.lacksAfter
+    subscription.untold.clear()
     if (!events) delete subscription.isAheadUntilMs
-    if (!events && (reason === 'epoch' || reason === 'cursor_unknown') && seesAnomalies([filter]))
-      session.owesGap = true
+    if (reason === 'epoch' || reason === 'cursor_unknown') {
+      if (!events && seesAnomalies([filter])) session.owesGap.anomaly = true
+      if (filter.every) session.owesGap.sensordata = true
+    }
     dropWalks(session, subscription)
     this.#arrange(session)
     const vehicles = filter.view ? window.vehiclesIn(filter.view.box) : filter.vehicles
@@ -298,6 +304,7 @@ export class Subscriptions {
       entries: shared ? [].values() : window.state(seq, vehicles),
       sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
       snapshot: { id, part: 0, reason },
+      ...(filter.view && { untold: new Set(vehicles) }),
       ...(shared && { shared }),
     })
   }
@@ -309,7 +316,7 @@ export class Subscriptions {
 
   /** Whether it is known, and worth telling, what enters and what leaves. */
   #canMove(session: Session, subscription: Subscription, before: Filter): boolean {
-    const { filter, stateTo, lacksAfter } = subscription
+    const { filter, stateTo, lacksAfter, untold } = subscription
     const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
     const { standing } = course
     const isWaiting = standing.at === 'behind' && (standing.pass || standing.walks.some(isOf(subscription)))
@@ -317,6 +324,7 @@ export class Subscriptions {
     return (
       !isWaiting &&
       lacksAfter === undefined &&
+      untold.size === 0 &&
       session.takesData &&
       stateTo >= window.placesFloor &&
       stateTo <= window.head &&
@@ -340,6 +348,7 @@ export class Subscriptions {
         entries: window.state(window.head, entered),
         sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
         snapshot: { id, part: 0, reason: 'entered' },
+        ...(filter.view && { untold: new Set(entered) }),
       })
     if (left.length > 0) sayLeave(session, id, left)
   }
