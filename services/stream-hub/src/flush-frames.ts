@@ -1,6 +1,5 @@
 import { updateClass } from '@flasktoria/contracts/updates'
 import type { Arena } from './arena.ts'
-import type { Place } from './box.ts'
 import {
   cursorTail,
   FrameWriter,
@@ -195,15 +194,16 @@ export function select(
     while (next < base.length && base[next]! < place) selection.push(base[next++]!)
     if (base[next] === place) next++
     const { entry, where } = kept[place]!
-    if (viewSees(view, entry, where.place) && !comesWithSnapshot(entry, where.place, entered)) selection.push(place)
+    if (viewSees(view, entry, where.place) && !comesWithSnapshot(view, kept[place]!, entered)) selection.push(place)
   }
   while (next < base.length) selection.push(base[next++]!)
   return selection
 }
 
-/** A vehicle that enters a view comes as a snapshot, with its state; its events come as ever. */
-function comesWithSnapshot(entry: Kept['entry'], place: Place | undefined, entered: Concern['entered']): boolean {
-  if (updateClass[entry.kind] === 'event') return false
-  for (const [filter, vehicles] of entered) if (vehicles.has(entry.vehicle) && sees(filter, entry, place)) return true
-  return false
+/** A vehicle that enters a box comes as a snapshot, with its state, unless another subscription sees it anyway. */
+function comesWithSnapshot({ filters }: View, { entry, where }: Kept, entered: Concern['entered']): boolean {
+  if (entered.size === 0 || updateClass[entry.kind] === 'event') return false
+  return filters.every(
+    (filter) => !sees(filter, entry, where.place) || entered.get(filter)?.has(entry.vehicle) === true,
+  )
 }

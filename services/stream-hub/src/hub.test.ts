@@ -118,7 +118,7 @@ describe('a subscription that resumes', () => {
     const after = far.open()
     after.subscribe({ id: 'a', cursor })
     far.turn()
-    expect(types(after.connection)).toEqual(['hello', 'ack', 'feed'])
+    expect(types(after.connection)).toEqual(['hello', 'ack'])
     await log.append([position('v', 3)])
     await log.follow(far.hub)
     far.turn()

@@ -181,7 +181,6 @@ export class Hub implements LogListener {
   subscribe(session: Session, message: Subscribe): void {
     this.#subscriptions.subscribe(session, message)
     this.say(session, { type: 'ack', id: message.id })
-    if (session.subscriptions.size === 1) this.#sayFeed(session)
     this.#wake()
   }
 
@@ -424,7 +423,7 @@ export class Hub implements LogListener {
     this.#metrics.conflated.inc(conflated)
   }
 
-  #sayFeed(session: Session, text = JSON.stringify(this.#freshness.message(this.#wallNow()))): void {
+  #sayFeed(session: Session, text: string): void {
     if (session.protocol === 'plain' || !session.takesData) return
     session.fedAtMs = this.#now()
     this.#sayText(session, text)

@@ -1,6 +1,7 @@
 // stream-hub sends what happens in the live log to every connected browser, each in its own choice.
 import { streamLimits } from '@flasktoria/contracts/stream'
 import type { Feeds } from '@flasktoria/live-log/feed'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
 import { createRedisFeeds } from '@flasktoria/live-log/feeds-redis'
 import type { LogReader } from '@flasktoria/live-log/log'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
@@ -42,7 +43,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const reader = overrides.reader ?? own(createRedisLog({ url: redisUrl(config), onError }))
   const mutes = overrides.mutes ?? own(createRedisMutes({ url: redisUrl(config), onError }))
 
-  const feeds = overrides.feeds ?? own(createRedisFeeds({ url: redisUrl(config), onError }))
+  const feeds = overrides.feeds ?? own(openFeeds(config, onError))
 
   const hub: Hub = new Hub({
     options: hubOptionsOf(config),
@@ -106,6 +107,9 @@ export async function start(config: Config, overrides: Overrides = {}) {
 export type StreamHub = Awaited<ReturnType<typeof start>>
 
 const lastWordsMs = 200
+
+const openFeeds = ({ REDIS_URL: url }: Config, onError: (error: Error) => void): Feeds =>
+  url === undefined ? createMemoryFeeds() : createRedisFeeds({ url, onError })
 
 function redisUrl({ REDIS_URL }: Config): string {
   if (REDIS_URL === undefined)
