@@ -64,7 +64,7 @@ export function asyncapiDocument(version: string): JsonSchema {
     ...channel(
       'v2',
       '/ws',
-      `With the sub-protocol \`${stream.subprotocol}\`. Close codes: ${codes.join(', ')}; 4500 and above: do not come back.`,
+      `With the sub-protocol \`${stream.subprotocol}\`, or \`/ws?protocol=${stream.subprotocol}\` where it can't be offered. Close codes: ${codes.join(', ')}; 4500 and above: do not come back.`,
       { ...server, ...client },
       'application/json',
     ),

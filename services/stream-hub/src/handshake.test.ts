@@ -22,6 +22,8 @@ describe('the client of a connection', () => {
 test('a client that offers the sub-protocol among others gets it, everybody else is plain', () => {
   expect(protocolOf({ ...handshake, protocols: ['graphql-ws', 'flasktoria.v2'] })).toBe('v2')
   expect(protocolOf({ ...handshake, protocols: ['flasktoria.v1'] })).toBe('plain')
+  expect(protocolOf({ ...handshake, query: 'client=01234567&protocol=flasktoria.v2' })).toBe('v2')
+  expect(protocolOf({ ...handshake, query: 'protocol=flasktoria.v1' })).toBe('plain')
   expect(protocolOf(handshake)).toBe('plain')
 })
 

@@ -3,8 +3,12 @@ import { subprotocol } from '@flasktoria/contracts/stream'
 import type { Protocol } from './frames.ts'
 import type { Handshake } from './transport.ts'
 
-/** Sub-protocols that we don't know are no reason to refuse: the old server did not look at them. */
-export const protocolOf = ({ protocols }: Handshake): Protocol => (protocols.includes(subprotocol) ? 'v2' : 'plain')
+/**
+ * By sub-protocol; a program that can't offer one names it in the URL. Others than ours are no reason to refuse: the old
+ * server did not look at them.
+ */
+export const protocolOf = ({ protocols, query }: Handshake): Protocol =>
+  [...protocols, new URLSearchParams(query).get('protocol')].includes(subprotocol) ? 'v2' : 'plain'
 
 /** Whose mutes hold: the id in the URL, else the one in the cookie. Undefined: nobody's. */
 export const clientOf = ({ query, cookie }: Handshake): string | undefined =>

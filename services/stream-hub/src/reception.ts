@@ -35,7 +35,7 @@ export class Reception {
     if (hub.sessions.size >= maxConnections) return this.#refuse(503, 'full')
     const protocol = protocolOf(handshake)
     const open = (connection: Connection) => this.#receive(connection, protocol, clientOf(handshake))
-    return { isAdmitted: true, open, ...(protocol === 'v2' && { protocol: subprotocol }) }
+    return { isAdmitted: true, open, ...(handshake.protocols.includes(subprotocol) && { protocol: subprotocol }) }
   }
 
   #receive(connection: Connection, protocol: 'plain' | 'v2', client: string | undefined): Receiver {
