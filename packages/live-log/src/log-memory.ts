@@ -106,10 +106,9 @@ class Sequence {
     const added = { entries: [] as Entry[], late: 0, duplicates: 0 }
     for (const draft of drafts) {
       if (draft.kind === 'vehiclestatus') {
-        const said = stampedFrom(draft.json)
-        if (this.#state.get(mergeKey(draft))?.entry.json.startsWith(said)) added.duplicates++
-        else
-          added.entries.push(this.#keep({ ...draft, eventTs: appendedAt, json: `${said}${appendedAt}}` }, appendedAt))
+        const entry = this.#stamp(draft, appendedAt)
+        if (entry) added.entries.push(entry)
+        else added.duplicates++
       } else if (updateClass[draft.kind] === 'event') {
         if (this.#isKnown(draft.id, appendedAt)) added.duplicates++
         else added.entries.push(this.#place(draft, appendedAt))
@@ -132,6 +131,13 @@ class Sequence {
   #isLate(draft: Draft): boolean {
     const latest = this.#state.get(mergeKey(draft))
     return latest !== undefined && latest.entry.eventTs > draft.eventTs
+  }
+
+  /** Undefined: it says what is known already. */
+  #stamp(draft: Draft, appendedAt: number): Entry | undefined {
+    const said = stampedFrom(draft.json)
+    if (this.#state.get(mergeKey(draft))?.entry.json.startsWith(said)) return undefined
+    return this.#keep({ ...draft, eventTs: appendedAt, json: `${said}${appendedAt}}` }, appendedAt)
   }
 
   #isKnown(id: string | undefined, appendedAt: number): boolean {
