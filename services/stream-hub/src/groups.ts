@@ -86,10 +86,10 @@ export class Groups<Member> {
       if (entry.kind !== 'position' || moved.has(entry.vehicle)) continue
       moved.add(entry.vehicle)
       for (const { box, group, filter } of this.#boxes.at(place))
-        if (isEntered(group, filter) && !(before && boxHolds(box, before)))
+        if (tellsMoves(group, filter) && !(before && boxHolds(box, before)))
           below(concernOf(group).entered, filter).add(entry.vehicle)
       for (const { box, group, filter } of this.#boxes.at(before))
-        if (isEntered(group, filter) && !(place && boxHolds(box, place)))
+        if (tellsMoves(group, filter) && !(place && boxHolds(box, place)))
           below(concernOf(group).left, filter).add(entry.vehicle)
     }
     return concerned
@@ -103,16 +103,14 @@ export class Groups<Member> {
       if (naming) naming.add(group)
       else this.#naming.set(vehicle, new Set([group]))
     }
-    const boxes = [...view.filters, ...view.except].flatMap((filter) =>
-      filter.view ? [{ box: filter.view.box, group, filter }] : [],
-    )
+    const boxes = view.filters.flatMap((filter) => (filter.view ? [{ box: filter.view.box, group, filter }] : []))
     if (boxes.length > 0) this.#boxesOf.set(group, boxes)
     for (const boxed of boxes) this.#boxes.add(boxed)
   }
 }
 
-/** What enters or leaves a box that only takes away from a view is told by the view that it is taken from. */
-const isEntered = ({ view }: { view: View }, filter: Filter) => view.boxed.includes(filter)
+/** A box in which only events count has nothing to tell of what enters and leaves. */
+const tellsMoves = ({ view }: { view: View }, filter: Filter) => view.boxed.includes(filter)
 
 const keyOf = (protocol: Protocol, view: View, hasOwnCursors: boolean) =>
   `${protocol} ${hasOwnCursors} ${view.signature}`

@@ -8,7 +8,7 @@ import type { Kept, Places } from './log-window.ts'
 import { noState, type ResumeCursor } from './resume-cursor.ts'
 import { createFilter, sees, type Filter } from './subscription.ts'
 import type { Connection } from './transport.ts'
-import { createView, isMuted, viewSees, wantsEach, type View } from './view.ts'
+import { createView, isMuted, viewSees, type View } from './view.ts'
 
 export type SessionLimits = { messagesPerSecond: number; errorsBurst: number; errorsPerMinute: number }
 
@@ -79,18 +79,22 @@ export class Session {
     return this.courses.some(({ standing }) => standing.at === 'live')
   }
 
+  /**
+   * How far apart the frames of a subscription come. What subscriptions of several rates see in common comes with each of
+   * them, in no order but that nothing is older than what came. Where each reading counts, that is not enough: then all
+   * have one rate.
+   */
   intervalOf({ intervalMs }: Subscription): number {
-    return Math.max(intervalMs, this.slowedMs)
+    const all = [...this.subscriptions.values()]
+    const needsOrder = all.some(({ filter }) => filter.every)
+    return Math.max(needsOrder ? Math.min(...all.map((one) => one.intervalMs)) : intervalMs, this.slowedMs)
   }
 
-  /** What a course sees: `faster` ones leave out what comes to the session by them, and the fastest brings all events. */
-  viewOf(own: readonly Subscription[], faster: readonly Subscription[], slower: readonly Subscription[]): View {
+  /** What comes on a course. The fastest brings the events of all; for the others, `slower` is absent. */
+  viewOf(own: readonly Subscription[], slower?: readonly Subscription[]): View {
     if (this.protocol === 'plain') return createView([plainFilter], this.mutes)
     const filters = own.map(({ filter }) => filter)
-    if (faster.length > 0) {
-      const except = faster.map(({ filter }) => filter)
-      return createView(filters, this.mutes, [...except, { kinds: new Set(['anomaly']) }])
-    }
+    if (!slower) return createView(filters, this.mutes, false)
     const events = slower.map(({ filter }) => filter).filter(seesEvents)
     return createView([...filters, ...events.map(onlyEvents)], this.mutes)
   }
@@ -132,7 +136,9 @@ export class Session {
       sees(subscription.filter, entry, place) &&
       !pass?.entered.get(subscription)?.has(entry.vehicle)
     if (this.protocol === 'v2' && !course.subscriptions.some(lacks)) return 'no'
-    return isCurrent || wantsEach(course.view, entry, place) ? 'yes' : 'conflated'
+    const isEach = () =>
+      entry.kind === 'sensordata' && course.subscriptions.some((one) => one.filter.every && lacks(one))
+    return isCurrent || isEach() ? 'yes' : 'conflated'
   }
 
   #needsEvent({ seq, entry, where }: Kept): boolean {

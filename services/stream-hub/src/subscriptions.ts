@@ -64,6 +64,7 @@ export class Subscriptions {
     if (resume?.epoch === window.epoch) this.#resume(session, subscription, resume)
     else if (resumeAt === undefined) this.#takeSnapshot(session, subscription, 'subscribed')
     else this.#takeSnapshot(session, subscription, resume ? 'epoch' : 'cursor_unknown')
+    this.#unshare(session)
   }
 
   unsubscribe(session: Session, id: string): void {
@@ -85,10 +86,11 @@ export class Subscriptions {
     const filter = createFilter(id, wishes)
     subscription.wishes = wishes
     setRate(subscription)
-    if (canonicalText(before) === canonicalText(filter)) return this.#arrange(session)
     subscription.filter = filter
-    if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
+    if (canonicalText(before) === canonicalText(filter)) this.#arrange(session)
+    else if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
     else this.#retake(session, subscription, 'moved')
+    this.#unshare(session)
   }
 
   /** From the next frame on. What is no longer muted comes at its present state. */
@@ -99,6 +101,7 @@ export class Subscriptions {
     session.awaitsMutes = false
     this.#note(session)
     this.#arrange(session)
+    this.#unshare(session)
     if (wasMuted) for (const [index, course] of session.courses.entries()) this.#walkUncovered(course, before[index]!)
   }
 
@@ -204,11 +207,10 @@ export class Subscriptions {
     const intervals = [...new Set(wanted)].toSorted((one, other) => one - other)
     const old = new Map(session.courses.map((course) => [course.lane.intervalMs, course]))
     session.courses = intervals.map((intervalMs, index) => {
-      const [faster, own, slower] = [-1, 0, 1].map((sign) =>
-        all.filter((one) => Math.sign(session.intervalOf(one) - intervalMs) === sign),
-      ) as [Subscription[], Subscription[], Subscription[]]
-      const view = session.viewOf(own, faster, slower)
-      const had = [...own.map(({ stateTo }) => stateTo), ...(index === 0 ? all.map(({ eventsTo }) => eventsTo) : [])]
+      const own = all.filter((one) => session.intervalOf(one) === intervalMs)
+      const isFastest = index === 0
+      const view = session.viewOf(own, isFastest ? all.filter((one) => !own.includes(one)) : undefined)
+      const had = [...own.map(({ stateTo }) => stateTo), ...(isFastest ? all.map(({ eventsTo }) => eventsTo) : [])]
       const has = Math.min(...had)
       const course = old.get(intervalMs)
       if (!course) return this.#begin(session, lanes.enter(intervalMs, window.head), own, view, has)
@@ -284,7 +286,7 @@ export class Subscriptions {
   ): void {
     const { window, snapshots, now } = this.#deps
     const { id, filter } = subscription
-    const isShareable = !filter.view && !session.mutes?.size
+    const isShareable = !filter.view && this.#canShare(session)
     const shared = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
     const seq = shared?.seq ?? window.head
     subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
@@ -307,6 +309,19 @@ export class Subscriptions {
       ...(filter.view && { untold: new Set(vehicles) }),
       ...(shared && { shared }),
     })
+  }
+
+  /** Shared frames know nothing of mutes, and of what came on another course meanwhile. */
+  #canShare(session: Session): boolean {
+    const intervals = new Set([...session.subscriptions.values()].map((one) => session.intervalOf(one)))
+    return !session.mutes?.size && intervals.size <= 1
+  }
+
+  #unshare(session: Session): void {
+    if (this.#canShare(session)) return
+    for (const { standing } of session.courses)
+      for (const { shared, subscription, snapshot } of standing.at === 'behind' ? standing.walks : [])
+        if (shared) this.#retake(session, subscription!, snapshot!.reason)
   }
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
