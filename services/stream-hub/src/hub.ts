@@ -389,7 +389,7 @@ export class Hub implements LogListener {
       // What entered and left its boxes was told up to the end, of the updates only a part was sent.
       if (isCut)
         for (const one of course.subscriptions)
-          if (group.view.boxed.includes(one.filter)) this.#subscriptions.retakeBox(session, one)
+          if (course.view.boxed.includes(one.filter)) this.#subscriptions.retakeBox(session, one)
     }
   }
 
