@@ -12,7 +12,9 @@ export class Freshness {
   #awaySince: number | undefined
 
   hear(entries: readonly Entry[], nowTs: number): void {
-    for (const { eventTs } of entries) if (eventTs > this.#newestEventTs) this.#newestEventTs = eventTs
+    // That a vehicle has fallen silent is no record of it.
+    for (const { kind, eventTs } of entries)
+      if (kind !== 'vehiclestatus' && eventTs > this.#newestEventTs) this.#newestEventTs = eventTs
     const appendedAt = entries.at(-1)?.appendedAt ?? 0
     if (appendedAt > 0) this.#logLagMs = Math.max(0, nowTs - appendedAt)
   }
