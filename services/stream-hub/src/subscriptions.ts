@@ -356,12 +356,13 @@ export class Subscriptions {
     const [had, has] = [vehiclesOf(before), vehiclesOf(filter)]
     const left = [...had].filter((vehicle) => !has.has(vehicle))
     const entered = new Set([...has].filter((vehicle) => !had.has(vehicle)))
+    const placeOf = window.placesAt(stateTo)
     this.#arrange(session)
     if (entered.size > 0)
       this.#walk(session, subscription, {
         subscription,
-        entries: window.state(window.head, entered),
-        sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
+        entries: window.state(stateTo, entered),
+        sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
         snapshot: { id, part: 0, reason: 'entered' },
         ...(filter.view && { untold: new Set(entered) }),
       })
