@@ -62,13 +62,14 @@ const wishes = fc.record(
   { requiredKeys: [] },
 )
 const cursors = fc.oneof(fc.string({ maxLength: 200 }), fc.constantFrom('epoch.0', 'epoch.zz', 'other.1', 'epoch.1.2'))
+const subscribes = fc.tuple(names, wishes, fc.option(cursors, { nil: undefined })).map(([id, wish, cursor]) => ({
+  type: 'subscribe',
+  id,
+  ...wish,
+  ...(cursor !== undefined && { cursor }),
+}))
 const messages = fc.oneof(
-  fc.tuple(names, wishes, fc.option(cursors, { nil: undefined })).map(([id, wish, cursor]) => ({
-    type: 'subscribe',
-    id,
-    ...wish,
-    ...(cursor !== undefined && { cursor }),
-  })),
+  subscribes,
   fc.tuple(names, wishes).map(([id, wish]) => ({ type: 'update', id, ...wish })),
   fc.record({ type: fc.constant('unsubscribe'), id: names }),
   fc.constant({ type: 'stats' }),
@@ -115,6 +116,10 @@ const anyText = fc
     long,
   )
   .map((text) => text.toWellFormed())
+
+const scripts = fc.array(fc.oneof({ weight: 4, arbitrary: subscribes }, { weight: 6, arbitrary: messages }, mutants), {
+  maxLength: 40,
+})
 
 /* ── what holds ────────────────────────────────────────────────────────────────────────────────────────────────── */
 
@@ -165,7 +170,7 @@ describe('whatever a v2 client says', { timeout: 30_000 }, () => {
 
   test('one after the other never goes beyond the limits', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof({ weight: 4, arbitrary: messages }, mutants), { maxLength: 40 }), (script) => {
+      fc.property(scripts, (script) => {
         const { sayText, session, connection, turn } = converse()
         const open = new Set<string>()
         for (const step of script) {

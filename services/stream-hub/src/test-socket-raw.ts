@@ -38,11 +38,11 @@ export const handshakeText = (path = '/', headers: Record<string, string> = {}) 
 export class RawSocket {
   readonly socket: Socket
   isClosed = false
-  #received = Buffer.alloc(0)
+  #chunks: Buffer[] = []
 
   constructor(port: number) {
     this.socket = connect(port, '127.0.0.1')
-    this.socket.on('data', (chunk) => (this.#received = Buffer.concat([this.#received, chunk])))
+    this.socket.on('data', (chunk: Buffer) => this.#chunks.push(chunk))
     this.socket.on('error', () => {})
     this.socket.on('close', () => (this.isClosed = true))
   }
@@ -60,20 +60,27 @@ export class RawSocket {
     this.socket.write(bytes)
   }
 
-  /** Of the answer to the handshake. */
-  get status(): number | undefined {
-    const text = this.#received.toString('latin1')
-    return text.includes('\r\n\r\n') ? Number(text.split(' ', 2)[1]) : undefined
+  get #received(): Buffer {
+    this.#chunks = [Buffer.concat(this.#chunks)]
+    return this.#chunks[0]!
   }
 
+  /** Of the answer to the handshake. */
+  get status(): number | undefined {
+    const text = this.headers
+    return text === '' ? undefined : Number(text.split(' ', 2)[1])
+  }
+
+  /** Empty until they are complete. */
   get headers(): string {
-    return this.#received.toString('latin1').split('\r\n\r\n', 1)[0]!
+    return this.#received.toString('latin1', 0, Math.max(0, this.#received.indexOf('\r\n\r\n')))
   }
 
   /** What the server sent after the handshake; its frames are whole and unmasked. */
   get frames(): { opcode: number; payload: Buffer }[] {
     const frames = []
-    let rest = this.#received.subarray(this.#received.indexOf('\r\n\r\n') + 4)
+    const received = this.#received
+    let rest = received.subarray(received.indexOf('\r\n\r\n') + 4)
     while (rest.length >= 2) {
       const short = rest[1]! & 0x7f
       const start = short < 126 ? 2 : short === 126 ? 4 : 10
