@@ -36,10 +36,12 @@ function sendToLog(url: string): Send {
 function sendToCentrifugo(url: string, channel: 'one' | 'per vehicle'): Send {
   const publish = ({ vehicle, json }: Position) =>
     `{"publish":{"channel":"${channel === 'one' ? 'fleet' : vehicleId(vehicle)}","data":${json}}}`
+  const post = (body: string) =>
+    fetch(`${url}/api/batch`, { method: 'POST', headers: { 'content-type': 'application/json' }, body })
   return async (batch) => {
     const body = `{"commands":[${batch.map(publish).join()}]}`
-    const headers = { 'content-type': 'application/json' }
-    const response = await fetch(`${url}/api/batch`, { method: 'POST', headers, body })
+    // Under load it closes connections that it has kept, while they carry the next request.
+    const response = await post(body).catch(() => post(body))
     if (!response.ok) throw new Error(`Centrifugo answered ${response.status}: ${await response.text()}`)
     await response.arrayBuffer()
   }

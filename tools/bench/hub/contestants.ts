@@ -8,7 +8,7 @@ import type { Target } from './writer.ts'
 export type Place = { dir: string; redisUrl: string }
 
 /** A server that runs, and how clients and updates come to it. */
-export type Server = Pick<SwarmPlan, 'port' | 'path' | 'protocol' | 'picture' | 'wordsOf'> & {
+type Server = Pick<SwarmPlan, 'port' | 'path' | 'protocol' | 'picture' | 'wordsOf'> & {
   pid: number
   target: Target
 } & Disposable
@@ -50,14 +50,16 @@ async function startWs(scenario: Scenario, redisUrl: string, program: string, ..
   return { pid: peer.pid!, port, ...clientsOf(scenario), target, [Symbol.dispose]: () => peer.kill('SIGKILL') }
 }
 
-/** Frames that the naive program sends in a second with a core to itself, with something to spare. */
-const naiveFramesPerSecond = 120_000
+/** Frames that the naive program sends in a second with a core to itself, and time to spare: fewer where it has to choose. */
+const naiveFramesPerSecond = { all: 80_000, own: 30_000, box: 30_000 }
 /** As the hub's own. */
 const tickMs = 25
 
 export const naiveWs: Contestant = {
-  carries: (scenario) =>
-    Math.min(scenario.clients, Math.floor(naiveFramesPerSecond / (scenario.updatesPerSecond * shareOf(scenario)))),
+  carries(scenario) {
+    const updatesPerClient = scenario.updatesPerSecond * shareOf(scenario)
+    return Math.min(scenario.clients, Math.floor(naiveFramesPerSecond[scenario.sees] / updatesPerClient))
+  },
   start: (scenario, { redisUrl }) => startWs(scenario, redisUrl, 'ws-broadcast.ts'),
 }
 

@@ -30,11 +30,12 @@ async function measureWindow({ scenario, clients, seconds }: Run, swarm: Swarm, 
     known: [pids.server, pids.swarm, ...pids.others].reduce((sum, pid) => sum + cpuSeconds(pid), 0),
     busy: busySeconds([measuredCore, loadCore]),
   })
-  await swarm.count()
+  const { errors } = await swarm.count()
   const before = clock()
   await sleep(seconds * 1_000)
   const after = clock()
   const counts = await swarm.count()
+  if (errors + counts.errors > 0) throw new Error('the clients were answered with errors; the first one stands above')
   const spent = after.server - before.server
   const percent = (cpu: number) => (cpu / counts.seconds) * 100
   const wanted = clients * scenario.updatesPerSecond * shareOf(scenario) * counts.seconds
@@ -52,6 +53,7 @@ async function measureWindow({ scenario, clients, seconds }: Run, swarm: Swarm, 
     'p50 ms': counts.p50Ms,
     'p99 ms': counts.p99Ms,
     'RSS MB': rssMb(pids.server),
+    cut: counts.closed,
     'swarm CPU %': percent(after.swarm - before.swarm),
     'foreign CPU %': Math.max(0, percent(after.busy - before.busy - (after.known - before.known))),
   }
@@ -64,7 +66,8 @@ async function stall({ clients }: Run, swarm: Swarm): Promise<Figures> {
   await swarm.count()
   await sleep(stallSeconds * 1_000)
   const { p99Ms } = await swarm.count()
-  const { of, count, lastMs, lost } = await swarm.read()
+  await swarm.read()
+  const { of, count, lastMs, lost } = await swarm.current()
   return { 'p99 while ms': p99Ms, 'current after ms': count + lost < of ? NaN : lastMs, cut: lost }
 }
 
@@ -75,11 +78,11 @@ async function storm(swarm: Swarm): Promise<Figures> {
 
 /** The part of the clients who see the last word of each vehicle, soon after it was written. */
 async function converge(swarm: Swarm, writer: Writer): Promise<number> {
-  // All that was written before is older than the next millisecond.
-  const converged = swarm.expect(Date.now() + 1)
-  await sleep(10)
+  // All that was written before is older than the next millisecond, and what comes is not.
+  await swarm.expect(Date.now() + 1)
+  await sleep(2)
   writer.lap()
-  const { count, of } = await converged
+  const { count, of } = await swarm.picture()
   return (count / of) * 100
 }
 

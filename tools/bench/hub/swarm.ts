@@ -32,13 +32,15 @@ export type Moments = { event: 'connected' | 'picture' | 'current' } & Record<
   number
 >
 
-/** The clients, when they are connected. */
+type Answer = Counts | Moments | { event: 'reading' | 'expecting' }
+
+/** The clients, when they are connected. One question at a time. */
 export async function startSwarm(plan: SwarmPlan) {
   const child = pin(loadCore, [plan.program, ...argumentsFor(plan)])
   const lines = linesOf(child)
-  const hear = async <Answer extends Counts | Moments>(event: Answer['event']): Promise<Answer> => {
+  const hear = async <Said extends Answer>(event: Said['event']): Promise<Said> => {
     const line = (await lines.next()).value
-    const said = line === undefined ? undefined : (JSON.parse(line) as Answer)
+    const said = line === undefined ? undefined : (JSON.parse(line) as Said)
     if (said?.event !== event) throw new Error(`the swarm said ${line ?? 'nothing more'} instead of ${event}`)
     return said
   }
@@ -56,12 +58,16 @@ export async function startSwarm(plan: SwarmPlan) {
     count: () => (tell('count'), hear<Counts>('count')),
     /** The first so many stop to read. */
     stall: (clients: number) => tell(`stall ${clients}`),
-    /** They read again, until each has an update from after this moment. */
-    read: () => (tell('read'), hear<Moments>('current')),
+    /** They read again. */
+    read: () => (tell('read'), hear<Answer>('reading')),
+    /** Waits until each of them has an update from after that. */
+    current: () => hear<Moments>('current'),
     /** All are cut and come again at once, until each has seen every vehicle. */
     storm: () => (tell('storm'), hear<Moments>('picture')),
-    /** Until each has seen every vehicle as it was at a time or later. */
-    expect: (sinceMs: number) => (tell(`expect ${sinceMs}`), hear<Moments>('picture')),
+    /** From now on only updates of this time or later count. */
+    expect: (sinceMs: number) => (tell(`expect ${sinceMs}`), hear<Answer>('expecting')),
+    /** Waits until each has seen every vehicle by those. */
+    picture: () => hear<Moments>('picture'),
     [Symbol.dispose]: () => child.kill(),
   }
 }

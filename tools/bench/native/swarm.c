@@ -8,9 +8,9 @@
 // It says {"event":"connected"}, then obeys the lines of its stdin, and ends with it:
 //   count     → {"event":"count"}: what came since the last count
 //   stall K   the first K clients stop reading
-//   read      they read again → {"event":"current"} when each of them has an update from after this moment
+//   read      → {"event":"reading"}: they read again → {"event":"current"} when each has an update from after this moment
 //   storm     all are cut and come again at once → {"event":"picture"} when each has seen all its vehicles
-//   expect T  → {"event":"picture"} when each has seen all its vehicles as they were at T (epoch ms) or later
+//   expect T  → {"event":"expecting"} → {"event":"picture"} when each has seen all its vehicles as of T (epoch ms) or later
 #define _GNU_SOURCE
 #include "ages.h"
 #include "connection.h"
@@ -256,6 +256,7 @@ static void read_again(void) {
     clients[i].current_at = 0;
     if (clients[i].connection.state == OPEN) watch(&clients[i], EPOLL_CTL_ADD, EPOLLIN);
   }
+  puts("{\"event\":\"reading\"}");
 }
 
 static void obey(const char *line) {
@@ -264,7 +265,10 @@ static void obey(const char *line) {
   else if (strcmp(line, "read") == 0) read_again();
   else if (strcmp(line, "storm") == 0) storm();
   else if (strncmp(line, "stall ", 6) == 0) stall(strtoul(line + 6, NULL, 10));
-  else if (strncmp(line, "expect ", 7) == 0) expect(strtoll(line + 7, NULL, 10));
+  else if (strncmp(line, "expect ", 7) == 0) {
+    expect(strtoll(line + 7, NULL, 10));
+    puts("{\"event\":\"expecting\"}");
+  }
   else fprintf(stderr, "swarm: no such command: %s\n", line);
 }
 
