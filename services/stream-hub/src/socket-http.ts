@@ -4,6 +4,9 @@ import type { Admission, HttpAnswer, SocketServerOptions } from './transport.ts'
 /** A browser sends every cookie of the origin; with 4 KiB its request would end without an answer. */
 export const maxHeaderBytes = 16 * 1024
 
+/** For a request, and for the last words of a connection that we closed. */
+export const patienceMs = 10_000
+
 const plain = (status: number, text: string): HttpAnswer => ({ status, contentType: 'text/plain', body: `${text}\n` })
 
 /** An answer at any rate: the client is told nothing about a failure. */

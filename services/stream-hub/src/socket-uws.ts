@@ -9,7 +9,7 @@ import type {
   WebSocket,
   WebSocketBehavior,
 } from 'uWebSockets.js'
-import { answerTo, headersOf, maxHeaderBytes, portTaken, protocolsOf, refusalOf } from './socket-http.ts'
+import { answerTo, headersOf, maxHeaderBytes, patienceMs, portTaken, protocolsOf, refusalOf } from './socket-http.ts'
 import type { Connection, HttpAnswer, Listen, Receiver, SendResult, SocketServerOptions } from './transport.ts'
 
 type Socket = {
@@ -152,6 +152,7 @@ class UwsConnection implements Connection {
   #ws: WebSocket<Socket> | undefined
   readonly #maxBufferedBytes: number
   #lastWords: (() => void) | undefined
+  #patience: NodeJS.Timeout | undefined
 
   constructor(ws: WebSocket<Socket>, maxBufferedBytes: number) {
     this.#ws = ws
@@ -179,10 +180,10 @@ class UwsConnection implements Connection {
     socket.receiver = undefined
     this.#lastWords = () => {
       // Beyond its bound `end` would lose the code, and everything that waits.
-      if (ws.getBufferedAmount() > this.#maxBufferedBytes) return
-      this.#lastWords = undefined
-      ws.end(code, reason)
+      if (ws.getBufferedAmount() <= this.#maxBufferedBytes) ws.end(code, reason)
     }
+    // Without `end` anything that comes in would keep it open.
+    this.#patience = setTimeout(() => ws.close(), patienceMs)
     this.#lastWords()
     receiver?.onClose(code)
   }
@@ -194,5 +195,6 @@ class UwsConnection implements Connection {
   forget(): void {
     this.#ws = undefined
     this.#lastWords = undefined
+    clearTimeout(this.#patience)
   }
 }

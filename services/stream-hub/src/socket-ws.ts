@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { WebSocket, WebSocketServer, type ServerOptions } from 'ws'
-import { answerTo, headersOf, maxHeaderBytes, portTaken, protocolsOf, refusalOf } from './socket-http.ts'
+import { answerTo, headersOf, maxHeaderBytes, patienceMs, portTaken, protocolsOf, refusalOf } from './socket-http.ts'
 import type {
   Connection,
   Handshake,
@@ -13,8 +13,6 @@ import type {
   SocketServerOptions,
 } from './transport.ts'
 
-/** For a request, and for the last words of a connection that we closed. */
-const patienceMs = 10_000
 /** How late a connection may be found idle. */
 const idleCheckMs = 1_000
 /** A message that comes byte by byte costs an object each. */
