@@ -50,17 +50,24 @@ function sendToCentrifugo(url: string, channel: 'one' | 'per vehicle'): Send {
 const plan = JSON.parse(process.argv[2]!) as WriterPlan
 const send = plan.to === 'live log' ? sendToLog(plan.url) : sendToCentrifugo(plan.url, plan.channel)
 const everyMs = 5
+/** Few enough for one request, when a slow server has kept us waiting. */
+const maxBatch = 200
 
 async function keepRate(signal: AbortSignal): Promise<void> {
   const start = performance.now()
   for (let sent = 0; !signal.aborted; await sleep(everyMs)) {
     const due = Math.floor(((performance.now() - start) / 1_000) * plan.updatesPerSecond)
-    if (due > sent) await send(positions(vehicles + sent, vehicles + due))
-    sent = due
+    const end = Math.min(due, sent + maxBatch)
+    if (end > sent) await send(positions(vehicles + sent, vehicles + end))
+    sent = end
   }
 }
 
-await send(positions(0, vehicles))
+async function sendLap(): Promise<void> {
+  for (let first = 0; first < vehicles; first += maxBatch) await send(positions(first, first + maxBatch))
+}
+
+await sendLap()
 console.log('filled')
 const stop = new AbortController()
 let writing = Promise.resolve()
@@ -71,6 +78,6 @@ for await (const line of createInterface({ input: process.stdin })) {
     await writing
     console.log('stopped')
   }
-  if (line === 'lap') await send(positions(0, vehicles))
+  if (line === 'lap') await sendLap()
 }
 process.exit(0)
