@@ -1,7 +1,7 @@
 import type { ServerMessage } from '@flasktoria/contracts/stream'
 import type { Arena } from './arena.ts'
 import { boxHolds, type Box } from './box.ts'
-import type { Behind, Course, Subscription, Walk } from './course.ts'
+import { boxedOf, type Behind, type Course, type Subscription, type Walk } from './course.ts'
 import { cursorTail, FrameWriter, snapshotHead, snapshotTail, updatesHead, updatesTail } from './frames.ts'
 import type { HubMetrics } from './hub-metrics.ts'
 import { whereNow, type Kept, type LogWindow, type Places } from './log-window.ts'
@@ -56,8 +56,13 @@ export class CatchUp {
   /** False: nothing more to do now: the course has what its lane was sent, or its session takes nothing. */
   advance(course: Course, behind: Behind): boolean {
     const { session, lane } = course
+    const { subscriptions } = this.#deps
+    if (subscriptions.isAhead(session)) return false
+    subscriptions.takeOwed(session)
+    for (const { standing, has } of session.courses)
+      if (standing.at === 'behind') standing.cursor = Math.max(standing.cursor, has)
     this.#tellGaps(course, behind)
-    this.#deps.subscriptions.walkLacking(course, behind)
+    subscriptions.walkLacking(course, behind)
     for (let framesLeft = framesAtOnce; framesLeft > 0 && isGoing(course, behind);) {
       const walk = behind.walks[0]
       if (walk) {
@@ -280,8 +285,6 @@ export class CatchUp {
     this.#deps.send(session, this.#writer.end(tail + cursorTail(this.#deps.cursorOf(session))), sent)
   }
 }
-
-const boxedOf = ({ subscriptions, view }: Course) => subscriptions.filter(({ filter }) => view.boxed.includes(filter))
 
 const isGoing = ({ session, standing }: Course, behind: Behind) => session.takesData && standing === behind
 

@@ -27,6 +27,8 @@ export type Subscription = {
   readonly untold: Set<string>
   /** Resumes at a seq that this hub has not seen yet; another hub has. */
   isAheadUntilMs?: number
+  /** A snapshot that is made when this hub is as far as its client. */
+  owed?: { reason: SnapshotPart['reason']; keepsEvents: boolean }
 }
 
 /**
@@ -67,17 +69,25 @@ export class Course {
     return this.standing.at === 'behind' ? this.standing.cursor : this.lane.flushedTo
   }
 
+  /** How far each of its subscriptions has come, in state and, if events come on this course, in events. */
+  get #had(): number[] {
+    const { subscriptions, session } = this
+    const events = session.fastest === this ? [...session.subscriptions.values()] : []
+    return [...subscriptions.map(({ stateTo }) => stateTo), ...events.map(({ eventsTo }) => eventsTo)]
+  }
+
+  /** Up to here, nothing is to be sent. */
+  get has(): number {
+    const had = this.#had
+    return had.length === 0 ? 0 : Math.min(...had)
+  }
+
   /** What its lane will send is what it lacks, and nothing else. */
   get isReadyToGoLive(): boolean {
-    const { standing, lane, subscriptions, session } = this
+    const { standing, lane, subscriptions } = this
     if (standing.at !== 'behind' || standing.walks.length > 0 || standing.pass) return false
-    if (standing.cursor !== lane.flushedTo) return false
-    const events = session.fastest === this ? session.subscriptions.values() : []
-    return (
-      subscriptions.every(
-        ({ stateTo, lacksAfter, untold }) => stateTo <= lane.flushedTo && lacksAfter === undefined && untold.size === 0,
-      ) && [...events].every(({ eventsTo }) => eventsTo <= lane.flushedTo)
-    )
+    if (standing.cursor !== lane.flushedTo || this.#had.some((seq) => seq > lane.flushedTo)) return false
+    return subscriptions.every(({ lacksAfter, untold }) => lacksAfter === undefined && untold.size === 0)
   }
 }
 
@@ -104,8 +114,14 @@ export type Walk = {
   readonly sees: (kept: Kept) => boolean
   /** Absent: sent as updates. */
   readonly snapshot?: { id: string; part: number; reason: SnapshotPart['reason'] }
+  /** Vehicles of which something was muted. */
+  readonly uncovers?: ReadonlySet<string>
   /** With a viewport: its vehicles that were not sent yet. */
   readonly untold?: Set<string>
   /** Its frames are made for others, too. */
   readonly shared?: SharedSnapshot
 }
+
+/** Those of which it has to be told what enters and leaves. */
+export const boxedOf = ({ subscriptions, view }: Course): Subscription[] =>
+  subscriptions.filter(({ filter }) => view.boxed.includes(filter))

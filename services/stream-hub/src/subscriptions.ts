@@ -1,9 +1,9 @@
 import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
-import { Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
+import { boxedOf, Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
 import type { SnapshotPart } from './frames.ts'
 import type { Lane, Lanes } from './lane.ts'
-import { whereNow, type LogWindow } from './log-window.ts'
+import type { Kept, LogWindow } from './log-window.ts'
 import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
 import type { Session } from './session.ts'
 import type { SharedSnapshots } from './shared-snapshots.ts'
@@ -89,20 +89,19 @@ export class Subscriptions {
     subscription.filter = filter
     if (canonicalText(before) === canonicalText(filter)) this.#arrange(session)
     else if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
-    else this.#retake(session, subscription, 'moved')
+    else this.#takeSnapshot(session, subscription, unsaidReason(session, subscription) ?? 'moved', true)
     this.#unshare(session)
   }
 
   /** From the next frame on. What is no longer muted comes at its present state. */
   setMutes(session: Session, mutes: MuteRules): void {
-    const before = session.courses.map(({ view }) => view)
-    const wasMuted = session.mutes !== undefined && session.mutes.size > 0
+    const before = session.mutes
     session.mutes = mutes
     session.awaitsMutes = false
     this.#note(session)
     this.#arrange(session)
     this.#unshare(session)
-    if (wasMuted) for (const [index, course] of session.courses.entries()) this.#walkUncovered(course, before[index]!)
+    if (before && before.size > 0) for (const course of session.courses) this.#walkUncovered(course, before)
   }
 
   /** Frames come no closer than this. */
@@ -127,23 +126,40 @@ export class Subscriptions {
     for (const subscription of session.subscriptions.values()) this.#takeSnapshot(session, subscription, 'epoch')
   }
 
+  /** Its client comes from a hub that was quicker than this one: what it is told by this one would be older. */
+  isAhead({ subscriptions }: Session): boolean {
+    const { head } = this.#deps.window
+    return subscriptions.values().some(({ stateTo, eventsTo }) => stateTo > head || eventsTo > head)
+  }
+
   /** A cursor that lay ahead, and that the log did not reach in time, was none. */
   stopWaiting(session: Session): void {
     const { window, now } = this.#deps
+    const { head } = window
+    const late = [...session.subscriptions.values()].filter(({ isAheadUntilMs = Infinity }) => isAheadUntilMs <= now())
+    if (late.length === 0) return
+    this.#note(session)
+    const lost = late.filter(({ stateTo, eventsTo }) => stateTo > head || eventsTo > head)
+    for (const subscription of late) delete subscription.isAheadUntilMs
+    for (const subscription of lost) subscription.stateTo = subscription.eventsTo = head
+    for (const subscription of lost) this.#takeSnapshot(session, subscription, 'cursor_unknown')
+  }
+
+  /** The hub is as far as the client: now its snapshots can be made. */
+  takeOwed(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
-      const { isAheadUntilMs, stateTo, eventsTo } = subscription
-      if (isAheadUntilMs === undefined || now() < isAheadUntilMs) continue
-      delete subscription.isAheadUntilMs
-      if (Math.max(stateTo, eventsTo) <= window.head) continue
+      const { owed } = subscription
+      if (!owed) continue
       this.#note(session)
-      this.#takeSnapshot(session, subscription, 'cursor_unknown')
+      this.#takeSnapshot(session, subscription, owed.reason, owed.keepsEvents)
+      this.#unshare(session)
     }
   }
 
   /** The whole state of a box, because nobody knows any more what was in it. Events are not touched. */
   retakeBox(session: Session, subscription: Subscription): void {
     this.#note(session)
-    this.#retake(session, subscription, 'cursor_unknown')
+    this.#takeSnapshot(session, subscription, 'cursor_unknown', true)
   }
 
   /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
@@ -264,41 +280,41 @@ export class Subscriptions {
     const { window, now } = this.#deps
     subscription.fromSeq = 0
     subscription.stateTo = subscription.eventsTo = seq
-    if (seq > window.head) subscription.isAheadUntilMs = now() + aheadForMs
+    if (seq > window.head) {
+      subscription.isAheadUntilMs = now() + aheadForMs
+      for (const { subscription: other, snapshot } of session.courses.flatMap(walksOf))
+        if (other && snapshot) this.#takeSnapshot(session, other, snapshot.reason, snapshot.reason !== 'subscribed')
+    }
     if (stateTo < seq) subscription.lacksAfter = stateTo
-    const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor || seq > window.head)
-    if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', { fromSeq: 0, eventsTo: seq })
+    const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor)
+    if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', true)
     else this.#arrange(session)
   }
 
-  /** The state as a snapshot; its events go on where they are. */
-  #retake(session: Session, subscription: Subscription, reason: SnapshotPart['reason']): void {
-    const { fromSeq, eventsTo } = subscription
-    this.#takeSnapshot(session, subscription, reason, { fromSeq, eventsTo })
-  }
-
-  /** `events`: those that the subscription has; absent: they begin now, too. */
+  /** `keepsEvents`: they go on where they are, instead of beginning now, too. */
   #takeSnapshot(
     session: Session,
     subscription: Subscription,
     reason: SnapshotPart['reason'],
-    events?: { fromSeq: number; eventsTo: number },
+    keepsEvents = false,
   ): void {
     const { window, snapshots, now } = this.#deps
-    const { id, filter } = subscription
+    const { id, filter, fromSeq, eventsTo } = subscription
+    delete subscription.owed
+    dropWalks(session, subscription)
+    if (this.isAhead(session)) return this.#owe(session, subscription, { reason, keepsEvents })
     const isShareable = !filter.view && this.#canShare(session)
-    const shared = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
+    const found = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
+    const shared = found && found.seq >= toldTo(session, subscription) ? found : undefined
     const seq = shared?.seq ?? window.head
     subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
-    if (events) Object.assign(subscription, events)
+    if (keepsEvents) Object.assign(subscription, { fromSeq, eventsTo })
     delete subscription.lacksAfter
     subscription.untold.clear()
-    if (!events) delete subscription.isAheadUntilMs
     if (reason === 'epoch' || reason === 'cursor_unknown') {
-      if (!events && seesAnomalies([filter])) session.owesGap.anomaly = true
+      if (!keepsEvents && seesAnomalies([filter])) session.owesGap.anomaly = true
       if (filter.every) session.owesGap.sensordata = true
     }
-    dropWalks(session, subscription)
     this.#arrange(session)
     const vehicles = filter.view ? window.vehiclesIn(filter.view.box) : filter.vehicles
     this.#walk(session, subscription, {
@@ -319,9 +335,17 @@ export class Subscriptions {
 
   #unshare(session: Session): void {
     if (this.#canShare(session)) return
-    for (const { standing } of session.courses)
-      for (const { shared, subscription, snapshot } of standing.at === 'behind' ? standing.walks : [])
-        if (shared) this.#retake(session, subscription!, snapshot!.reason)
+    for (const { shared, subscription, snapshot } of session.courses.flatMap(walksOf))
+      if (shared) this.#takeSnapshot(session, subscription!, snapshot!.reason, true)
+  }
+
+  /** It begins where the client stands, and that is ahead of this hub. */
+  #owe(session: Session, subscription: Subscription, owed: NonNullable<Subscription['owed']>): void {
+    const { stateTo, eventsTo } = furthest(session)
+    subscription.owed = owed
+    subscription.stateTo = stateTo
+    if (!owed.keepsEvents) subscription.fromSeq = subscription.eventsTo = eventsTo
+    this.#arrange(session)
   }
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
@@ -369,27 +393,78 @@ export class Subscriptions {
     if (left.length > 0) sayLeave(session, id, left)
   }
 
-  /** The present state of what was not visible in an earlier view. */
-  #walkUncovered(course: Course, before: View): void {
+  /** The present state of what was muted. */
+  #walkUncovered(course: Course, before: MuteRules): void {
+    const behind = this.fallBehind(course)
+    const { session, subscriptions } = course
+    const muted = new Set([...before].map(({ vehicle }) => vehicle))
+    for (const subscription of boxedOf(course)) this.#walkUncoveredIn(subscription, course, behind, muted)
+    const unboxed = subscriptions.filter(({ filter }) => !filter.view)
+    if (session.protocol === 'v2' && unboxed.length === 0) return
+    const isWaiting = behind.walks.some(({ subscription }) => !subscription)
+    // While one waits, what the client knows lies two changes back: then all that it sees is sent.
+    if (isWaiting) behind.walks = behind.walks.filter(({ subscription }) => subscription)
+    // Subscriptions that come later begin with their snapshot.
+    const isSeen = ({ entry, where }: Kept) =>
+      session.protocol === 'plain'
+        ? viewSees(session.fastest.view, entry, where.place)
+        : unboxed.some((one) => session.subscriptions.get(one.id) === one && session.sees(one, entry, undefined))
+    behind.walks.push({
+      entries: this.#deps.window.state(course.position, isWaiting ? undefined : muted),
+      sees: (kept) => isSeen(kept) && (isWaiting || isMuted(before, kept.entry)),
+    })
+  }
+
+  /** The vehicles come into the box, as far as the client can tell: it may have heard nothing of them. */
+  #walkUncoveredIn(subscription: Subscription, course: Course, behind: Behind, muted: ReadonlySet<string>): void {
     const { window } = this.#deps
-    const { walks } = this.fallBehind(course)
-    const waiting = walks.findIndex(({ subscription }) => !subscription)
-    // While one waits, what the client knows lies two views back: then all that it sees is sent.
-    if (waiting >= 0) walks.splice(waiting, 1)
-    const muted = new Set([...(before.mutes ?? [])].map(({ vehicle }) => vehicle))
-    const { position, view } = course
-    const placeOf = position >= window.placesFloor ? window.placesAt(position) : whereNow
-    walks.push({
-      entries: window.state(position, waiting >= 0 ? undefined : muted),
-      // A subscription that comes later begins with its snapshot.
-      sees: ({ entry, where }) =>
-        [view, course.view].every((one) => viewSees(one, entry, placeOf(where))) &&
-        (waiting >= 0 || isMuted(before.mutes, entry)),
+    const { session, position } = course
+    const { id, filter, stateTo } = subscription
+    const seq = Math.max(position, stateTo)
+    if (seq < window.placesFloor) return this.retakeBox(session, subscription)
+    const waiting = behind.walks.find((walk) => walk.subscription === subscription && walk.uncovers)
+    behind.walks = behind.walks.filter((walk) => walk !== waiting)
+    const uncovers = muted.union(waiting?.uncovers ?? new Set<string>())
+    const entered = window.vehiclesIn(filter.view!.box, seq).intersection(uncovers)
+    if (entered.size === 0) return
+    const placeOf = window.placesAt(seq)
+    behind.walks.push({
+      subscription,
+      uncovers,
+      entries: window.state(seq, entered),
+      sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
+      snapshot: { id, part: 0, reason: 'entered' },
+      untold: entered,
     })
   }
 }
 
 const isOf = (subscription: Subscription) => (walk: Walk) => walk.subscription === subscription
+
+const walksOf = ({ standing }: Course): Walk[] => (standing.at === 'behind' ? [...standing.walks] : [])
+
+/** Why it is to get a snapshot of which nothing was sent yet. */
+function unsaidReason(session: Session, subscription: Subscription): SnapshotPart['reason'] | undefined {
+  const walks = session.courses.flatMap(walksOf).filter(isOf(subscription))
+  const unsaid = walks.find(({ snapshot }) => snapshot?.part === 0 && snapshot.reason !== 'entered')
+  return subscription.owed?.reason ?? unsaid?.snapshot?.reason
+}
+
+/** How far the client has come already, by frames, or with its other subscriptions. */
+function toldTo({ subscriptions, sent, fastest }: Session, subscription: Subscription): number {
+  const others = [...subscriptions.values()].filter((one) => one !== subscription)
+  const had = others.flatMap(({ stateTo, eventsTo }) => [stateTo, eventsTo])
+  return Math.max(0, ...had, sent.frames > 0 ? fastest.position : 0)
+}
+
+/** How far the client may have come, by what any of its subscriptions has. */
+const furthest = ({ subscriptions }: Session) => {
+  const all = [...subscriptions.values()]
+  return {
+    stateTo: Math.max(...all.map(({ stateTo }) => stateTo)),
+    eventsTo: Math.max(...all.map(({ eventsTo }) => eventsTo)),
+  }
+}
 
 function dropWalks(session: Session, subscription: Subscription): void {
   for (const { standing } of session.courses)
