@@ -36,6 +36,7 @@ async function measureWindow({ scenario, clients, seconds }: Run, swarm: Swarm, 
   const after = clock()
   const counts = await swarm.count()
   if (errors + counts.errors > 0) throw new Error('the clients were answered with errors; the first one stands above')
+  if (counts.updates === 0) throw new Error('no update reached a client')
   const spent = after.server - before.server
   const percent = (cpu: number) => (cpu / counts.seconds) * 100
   const wanted = clients * scenario.updatesPerSecond * shareOf(scenario) * counts.seconds
@@ -72,8 +73,8 @@ async function stall({ clients }: Run, swarm: Swarm): Promise<Figures> {
 }
 
 async function storm(swarm: Swarm): Promise<Figures> {
-  const { of, count, p50Ms, lastMs } = await swarm.storm()
-  return { 'picture p50 ms': p50Ms, 'whole picture ms': count < of ? NaN : lastMs }
+  const { of, count, openMs, p50Ms, lastMs } = await swarm.storm()
+  return { 'connected ms': openMs, 'picture p50 ms': p50Ms, 'whole picture ms': count < of ? NaN : lastMs }
 }
 
 /** The part of the clients who see the last word of each vehicle, soon after it was written. */

@@ -35,9 +35,11 @@ export type Words = { first: string[]; later: string[] }
 
 const say = (type: 'subscribe' | 'update', wish: object) => JSON.stringify({ type, id: 'all', ...wish })
 
-export function wordsOf({ sees, maxRateHz }: Scenario, client: number): Words {
+export function wordsOf({ sees, maxRateHz, event }: Scenario, client: number): Words {
   if (sees === 'own') return { first: [say('subscribe', { vehicles: ownVehicles(client).map(vehicleId) })], later: [] }
-  if (sees === 'all') return { first: maxRateHz === undefined ? [] : [say('subscribe', { maxRateHz })], later: [] }
+  // A snapshot comes with a subscription only.
+  const isPlain = maxRateHz === undefined && event !== 'storm'
+  if (sees === 'all') return { first: isPlain ? [] : [say('subscribe', { maxRateHz })], later: [] }
   const [box, ...moved] = boxesOf(client)
   return { first: [say('subscribe', { bbox: box })], later: [...moved, box].map((bbox) => say('update', { bbox })) }
 }

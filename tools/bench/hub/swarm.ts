@@ -26,9 +26,9 @@ export type Counts = {
 > &
   Record<'p50Ms' | 'p99Ms', number>
 
-/** When clients came to a moment: `count` of them did, `lost` can't any more. */
+/** When clients came to a moment: `count` of them did, `lost` can't any more. The last one that connected anew did at `openMs`. */
 export type Moments = { event: 'connected' | 'picture' | 'current' } & Record<
-  'of' | 'count' | 'lost' | 'p50Ms' | 'lastMs',
+  'of' | 'count' | 'lost' | 'openMs' | 'p50Ms' | 'lastMs',
   number
 >
 

@@ -177,17 +177,19 @@ static int ascending(const void *a, const void *b) {
   return (difference > 0) - (difference < 0);
 }
 
-/** Says when the clients came to a moment of theirs, since the wait began. */
+/** Says when the clients came to a moment of theirs, since the wait began; and when the last of those who had to was open. */
 static void say_moments(const char *event, Wait *wait, size_t of, const double *(*moment)(const Client *)) {
   double *after = need_memory(calloc(of, sizeof *after));
   size_t count = 0, lost = 0;
+  double last_open = 0;
   for (size_t i = 0; i < of; i++) {
+    if (clients[i].opened_at - wait->since > last_open) last_open = clients[i].opened_at - wait->since;
     lost += clients[i].connection.state == CLOSED;
     if (*moment(&clients[i]) > 0) after[count++] = *moment(&clients[i]) - wait->since;
   }
   qsort(after, count, sizeof *after, ascending);
-  printf("{\"event\":\"%s\",\"of\":%zu,\"count\":%zu,\"lost\":%zu,\"p50Ms\":%.1f,\"lastMs\":%.1f}\n", event, of, count,
-    lost, count ? after[count / 2] : 0, count ? after[count - 1] : 0);
+  printf("{\"event\":\"%s\",\"of\":%zu,\"count\":%zu,\"lost\":%zu,\"openMs\":%.1f,\"p50Ms\":%.1f,\"lastMs\":%.1f}\n", event,
+    of, count, lost, last_open, count ? after[count / 2] : 0, count ? after[count - 1] : 0);
   free(after);
   wait->is_on = false;
 }
