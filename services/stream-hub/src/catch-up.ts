@@ -1,7 +1,7 @@
 import type { ServerMessage } from '@flasktoria/contracts/stream'
 import type { Arena } from './arena.ts'
 import { boxHolds, type Box } from './box.ts'
-import { boxedOf, type Behind, type Course, type Subscription, type Walk } from './course.ts'
+import { boxedOf, readyWalk, type Behind, type Course, type Subscription, type Walk } from './course.ts'
 import { cursorTail, FrameWriter, snapshotHead, snapshotTail, updatesHead, updatesTail } from './frames.ts'
 import type { HubMetrics } from './hub-metrics.ts'
 import { whereNow, type Kept, type LogWindow, type Places } from './log-window.ts'
@@ -55,7 +55,7 @@ export class CatchUp {
 
   /** False: nothing more to do now: the course has what its lane was sent, or its session takes nothing. */
   advance(course: Course, behind: Behind): boolean {
-    const { session, lane } = course
+    const { session } = course
     const { subscriptions } = this.#deps
     if (subscriptions.isAhead(session)) return false
     subscriptions.takeOwed(session)
@@ -64,12 +64,11 @@ export class CatchUp {
     this.#tellGaps(course, behind)
     subscriptions.walkLacking(course, behind)
     for (let framesLeft = framesAtOnce; framesLeft > 0 && isGoing(course, behind);) {
-      const walk = behind.walks[0]
+      const walk = readyWalk(behind)
       if (walk) {
         this.#sendWalk(session, behind, walk)
         framesLeft--
-      } else if (behind.cursor < (behind.pass?.toSeq ?? lane.flushedTo))
-        framesLeft -= this.#sendChanges(course, behind, framesLeft)
+      } else if (behind.cursor < targetOf(course, behind)) framesLeft -= this.#sendChanges(course, behind, framesLeft)
       else if (behind.pass) delete behind.pass
       else return false
     }
@@ -89,7 +88,10 @@ export class CatchUp {
         if (seesAnomalies(view.filters)) this.#tellGap(session, 'anomaly', lastTs)
       }
     }
-    if (view.each.length === 0) return
+    if (view.each.length === 0) {
+      session.owesGap.sensordata = false
+      return
+    }
     const had = Math.max(cursor, session.toldGapTo.sensordata, ...this.#leastOf(session, ({ stateTo }) => stateTo))
     if (!session.owesGap.sensordata && had >= window.ringFloor) return
     session.owesGap.sensordata = false
@@ -129,7 +131,7 @@ export class CatchUp {
       kept = next.value
     }
     if (!more) {
-      behind.walks.shift()
+      dropWalk(behind, walk)
       this.#noteUntold(walk)
     }
     const { updates } = this.#writer
@@ -146,10 +148,10 @@ export class CatchUp {
       if (sees(filter, entry, undefined)) subscription.untold.add(entry.vehicle)
   }
 
-  #sendShared(session: Session, behind: Behind, { snapshot }: Walk, shared: NonNullable<Walk['shared']>): void {
+  #sendShared(session: Session, behind: Behind, walk: Walk, shared: NonNullable<Walk['shared']>): void {
     const { arena } = this.#deps
-    const { body, updates, more } = shared.frame(snapshot!.part++, arena)
-    if (!more) behind.walks.shift()
+    const { body, updates, more } = shared.frame(walk.snapshot!.part++, arena)
+    if (!more) dropWalk(behind, walk)
     this.#sendBody(session, body, { updates, conflated: 0, how: 'snapshot' })
   }
 
@@ -157,7 +159,7 @@ export class CatchUp {
   #sendChanges(course: Course, behind: Behind, maxFrames: number): number {
     const { session, view } = course
     if (view.boxed.length > 0 && !this.#isPassing(course, behind)) return 1
-    if (behind.walks.length > 0) return 0
+    if (readyWalk(behind)) return 0
     const sharedKey = this.#sharedKeyOf(course, behind)
     if (sharedKey !== undefined) return this.#sendSharedChanges(course, behind, sharedKey, maxFrames)
     let frames = 0
@@ -175,7 +177,7 @@ export class CatchUp {
   *#changes(course: Course, behind: Behind): Generator<Omit<SharedFrame, 'body'>> {
     const { session } = course
     const { window } = this.#deps
-    const toSeq = behind.pass?.toSeq ?? course.lane.flushedTo
+    const toSeq = targetOf(course, behind)
     const placeOf: Places = behind.pass ? window.placesAt(toSeq) : whereNow
     let reachedSeq = behind.cursor
     let conflated = 0
@@ -207,9 +209,9 @@ export class CatchUp {
   /** Tells what entered and left the boxes since the cursor. */
   #beginPass(course: Course, behind: Behind): boolean {
     const { window, subscriptions, say, cursorOf } = this.#deps
-    const { session, lane } = course
+    const { session } = course
     const boxed = boxedOf(course)
-    const toSeq = lane.flushedTo
+    const toSeq = targetOf(course, behind)
     const lost = boxed.filter(({ stateTo }) => Math.max(behind.cursor, stateTo) < window.placesFloor)
     for (const subscription of lost) subscriptions.retakeBox(session, subscription)
     if (lost.length > 0 || toSeq < window.placesFloor) return lost.length === 0
@@ -239,8 +241,9 @@ export class CatchUp {
   }
 
   /** Undefined: what it needs depends on more than its view and its cursor. */
-  #sharedKeyOf({ session, view, subscriptions, lane }: Course, { cursor }: Behind): string | undefined {
+  #sharedKeyOf({ session, view, subscriptions, lane }: Course, { cursor, walks }: Behind): string | undefined {
     const isOrdinary =
+      walks.length === 0 &&
       session.courses.length === 1 &&
       subscriptions.length <= 1 &&
       view.boxed.length === 0 &&
@@ -284,6 +287,14 @@ export class CatchUp {
   #send(session: Session, tail: string, sent: Sent): void {
     this.#deps.send(session, this.#writer.end(tail + cursorTail(this.#deps.cursorOf(session))), sent)
   }
+}
+
+/** As far as its lane, or as far as the next walk waits for. */
+const targetOf = ({ lane }: Course, { pass, walks, cursor }: Behind): number =>
+  pass?.toSeq ?? (walks.length === 0 ? lane.flushedTo : Math.min(...walks.map(({ seq = cursor }) => seq)))
+
+function dropWalk(behind: Behind, walk: Walk): void {
+  behind.walks = behind.walks.filter((one) => one !== walk)
 }
 
 const isGoing = ({ session, standing }: Course, behind: Behind) => session.takesData && standing === behind

@@ -25,10 +25,8 @@ export type Subscription = {
    * what replaced it.
    */
   readonly untold: Set<string>
-  /** Resumes at a seq that this hub has not seen yet; another hub has. */
-  isAheadUntilMs?: number
-  /** A snapshot that is made when this hub is as far as its client. */
-  owed?: { reason: SnapshotPart['reason']; keepsEvents: boolean }
+  /** A snapshot that is made when this hub is as far as its client; and how far it was in events, should that not come. */
+  owed?: { reason: SnapshotPart['reason']; fromSeq: number; eventsTo: number }
 }
 
 /**
@@ -97,7 +95,7 @@ export type Behind = {
   at: 'behind'
   /** May lie ahead of what the lane was sent. */
   cursor: number
-  /** Sent before anything else, in order. */
+  /** Each is sent as soon as it may, before what changed after that. */
   walks: Walk[]
   /** With viewports: up to where it was told what entered and left. Before it is there, its state is not whole. */
   pass?: { toSeq: number; entered: ReadonlyMap<Subscription, ReadonlySet<string>> }
@@ -108,6 +106,8 @@ export const standBehind = (cursor: number, walks: Walk[] = []): Behind => ({ at
 /** A part of the state that the client has to be sent, whenever it changed last. */
 export type Walk = {
   readonly subscription?: Subscription
+  /** It is the state up to here, and waits until its course has come so far. Absent: it waits for nothing. */
+  readonly seq?: number
   readonly entries: Iterator<Kept>
   /** The one that the last frame had no room for. */
   heldBack?: Kept
@@ -121,6 +121,11 @@ export type Walk = {
   /** Its frames are made for others, too. */
   readonly shared?: SharedSnapshot
 }
+
+/** A snapshot for one of these reasons tells a client that it may have missed something. */
+export const beginsAnew = (reason: SnapshotPart['reason']): boolean => reason === 'epoch' || reason === 'cursor_unknown'
+
+export const readyWalk = ({ walks, cursor }: Behind): Walk | undefined => walks.find(({ seq = 0 }) => seq <= cursor)
 
 /** Those of which it has to be told what enters and leaves. */
 export const boxedOf = ({ subscriptions, view }: Course): Subscription[] =>

@@ -2,7 +2,7 @@ import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { plainKinds, updateClass } from '@flasktoria/contracts/updates'
 import { Allowance } from './allowance.ts'
 import type { Place } from './box.ts'
-import type { Behind, Course, Subscription } from './course.ts'
+import { boxedOf, type Behind, type Course, type Subscription } from './course.ts'
 import type { Protocol } from './frames.ts'
 import type { Kept, Places } from './log-window.ts'
 import { noState, type ResumeCursor } from './resume-cursor.ts'
@@ -49,6 +49,9 @@ export class Session {
   slowedMs = 0
   fellBehindAtMs = -Infinity
   fedAtMs = -Infinity
+
+  /** It waits for this hub, up to then: it comes from another one that was quicker. */
+  aheadUntilMs: number | undefined
 
   /** It has to be told that some may be missing, whatever the window remembers. */
   readonly owesGap = { anomaly: false, sensordata: false }
@@ -106,8 +109,12 @@ export class Session {
 
   /** Where the client stands when it has got all that was sent to it. */
   get cursor(): Omit<ResumeCursor, 'epoch'> {
-    const seq = this.fastest.position
-    const stateTo = this.#lacksState ? noState : Math.min(seq, ...this.courses.map(({ position }) => position))
+    const eventsTo = [...this.subscriptions.values()].map((one) => one.eventsTo)
+    const seq = Math.max(this.fastest.position, eventsTo.length > 0 ? Math.min(...eventsTo) : 0)
+    // A box that is further would, from there on, not be the one that the client has.
+    const isAhead = this.courses.some((course) => course.position > seq && boxedOf(course).length > 0)
+    const lacksState = isAhead || this.#lacksState
+    const stateTo = lacksState ? noState : Math.min(seq, ...this.courses.map(({ position }) => position))
     return { seq, stateTo }
   }
 

@@ -1,6 +1,6 @@
 import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
-import { boxedOf, Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
+import { beginsAnew, boxedOf, Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
 import type { SnapshotPart } from './frames.ts'
 import type { Lane, Lanes } from './lane.ts'
 import type { Kept, LogWindow } from './log-window.ts'
@@ -136,13 +136,19 @@ export class Subscriptions {
   stopWaiting(session: Session): void {
     const { window, now } = this.#deps
     const { head } = window
-    const late = [...session.subscriptions.values()].filter(({ isAheadUntilMs = Infinity }) => isAheadUntilMs <= now())
-    if (late.length === 0) return
+    if (session.aheadUntilMs === undefined || now() < session.aheadUntilMs) return
+    session.aheadUntilMs = undefined
     this.#note(session)
-    const lost = late.filter(({ stateTo, eventsTo }) => stateTo > head || eventsTo > head)
-    for (const subscription of late) delete subscription.isAheadUntilMs
-    for (const subscription of lost) subscription.stateTo = subscription.eventsTo = head
-    for (const subscription of lost) this.#takeSnapshot(session, subscription, 'cursor_unknown')
+    const lost = [...session.subscriptions.values()].filter(
+      ({ stateTo, eventsTo }) => stateTo > head || eventsTo > head,
+    )
+    for (const { owed, ...had } of lost) {
+      const { id, fromSeq, eventsTo } = { ...had, ...owed }
+      Object.assign(session.subscriptions.get(id)!, { stateTo: head, fromSeq, eventsTo: Math.min(head, eventsTo) })
+    }
+    for (const subscription of lost)
+      if (!subscription.owed || subscription.owed.eventsTo > head)
+        this.#takeSnapshot(session, subscription, 'cursor_unknown')
   }
 
   /** The hub is as far as the client: now its snapshots can be made. */
@@ -151,7 +157,7 @@ export class Subscriptions {
       const { owed } = subscription
       if (!owed) continue
       this.#note(session)
-      this.#takeSnapshot(session, subscription, owed.reason, owed.keepsEvents)
+      this.#takeSnapshot(session, subscription, owed.reason, true)
       this.#unshare(session)
     }
   }
@@ -280,11 +286,11 @@ export class Subscriptions {
     const { window, now } = this.#deps
     subscription.fromSeq = 0
     subscription.stateTo = subscription.eventsTo = seq
-    if (seq > window.head) {
-      subscription.isAheadUntilMs = now() + aheadForMs
-      for (const { subscription: other, snapshot } of session.courses.flatMap(walksOf))
-        if (other && snapshot) this.#takeSnapshot(session, other, snapshot.reason, snapshot.reason !== 'subscribed')
-    }
+    if (seq > window.head) session.aheadUntilMs = now() + aheadForMs
+    // What was subscribed to just before begins where the client stands, not behind it.
+    for (const { subscription: other, snapshot } of session.courses.flatMap(walksOf))
+      if (other && other.stateTo < seq && snapshot?.reason === 'subscribed' && snapshot.part === 0)
+        this.#takeSnapshot(session, other, 'subscribed')
     if (stateTo < seq) subscription.lacksAfter = stateTo
     const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor)
     if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', true)
@@ -299,10 +305,13 @@ export class Subscriptions {
     keepsEvents = false,
   ): void {
     const { window, snapshots, now } = this.#deps
-    const { id, filter, fromSeq, eventsTo } = subscription
+    const { id, filter, fromSeq, eventsTo, owed } = subscription
     delete subscription.owed
     dropWalks(session, subscription)
-    if (this.isAhead(session)) return this.#owe(session, subscription, { reason, keepsEvents })
+    if (this.isAhead(session)) {
+      this.#owe(session, subscription, { fromSeq, eventsTo, ...owed, reason }, keepsEvents)
+      return
+    }
     const isShareable = !filter.view && this.#canShare(session)
     const found = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
     const shared = found && found.seq >= toldTo(session, subscription) ? found : undefined
@@ -311,7 +320,7 @@ export class Subscriptions {
     if (keepsEvents) Object.assign(subscription, { fromSeq, eventsTo })
     delete subscription.lacksAfter
     subscription.untold.clear()
-    if (reason === 'epoch' || reason === 'cursor_unknown') {
+    if (beginsAnew(reason)) {
       if (!keepsEvents && seesAnomalies([filter])) session.owesGap.anomaly = true
       if (filter.every) session.owesGap.sensordata = true
     }
@@ -319,6 +328,7 @@ export class Subscriptions {
     const vehicles = filter.view ? window.vehiclesIn(filter.view.box) : filter.vehicles
     this.#walk(session, subscription, {
       subscription,
+      seq,
       entries: shared ? [].values() : window.state(seq, vehicles),
       sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
       snapshot: { id, part: 0, reason },
@@ -335,17 +345,34 @@ export class Subscriptions {
 
   #unshare(session: Session): void {
     if (this.#canShare(session)) return
-    for (const { shared, subscription, snapshot } of session.courses.flatMap(walksOf))
-      if (shared) this.#takeSnapshot(session, subscription!, snapshot!.reason, true)
+    for (const { standing } of session.courses)
+      if (standing.at === 'behind') standing.walks = standing.walks.map((walk) => this.#ownWalk(session, walk))
   }
 
   /** It begins where the client stands, and that is ahead of this hub. */
-  #owe(session: Session, subscription: Subscription, owed: NonNullable<Subscription['owed']>): void {
+  #owe(
+    session: Session,
+    subscription: Subscription,
+    owed: NonNullable<Subscription['owed']>,
+    keepsEvents: boolean,
+  ): void {
     const { stateTo, eventsTo } = furthest(session)
     subscription.owed = owed
     subscription.stateTo = stateTo
-    if (!owed.keepsEvents) subscription.fromSeq = subscription.eventsTo = eventsTo
+    if (!keepsEvents) subscription.fromSeq = subscription.eventsTo = eventsTo
     this.#arrange(session)
+  }
+
+  /** The same, made for one session alone. */
+  #ownWalk(session: Session, { shared, ...walk }: Walk): Walk {
+    const { subscription, snapshot } = walk
+    if (!shared || !subscription || !snapshot) return walk
+    return {
+      ...walk,
+      entries: this.#deps.window.state(shared.seq, subscription.filter.vehicles),
+      sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
+      snapshot: { ...snapshot, part: 0 },
+    }
   }
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
@@ -385,6 +412,7 @@ export class Subscriptions {
     if (entered.size > 0)
       this.#walk(session, subscription, {
         subscription,
+        seq: stateTo,
         entries: window.state(stateTo, entered),
         sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
         snapshot: { id, part: 0, reason: 'entered' },
@@ -430,6 +458,7 @@ export class Subscriptions {
     const placeOf = window.placesAt(seq)
     behind.walks.push({
       subscription,
+      seq,
       uncovers,
       entries: window.state(seq, entered),
       sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
