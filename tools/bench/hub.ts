@@ -63,7 +63,7 @@ function print(name: string, scenario: Scenario, rows: Record<string, Figures>, 
 async function measureScenario(
   name: string,
   peers: Record<string, Contestant>,
-  place: Omit<Run, 'scenario' | 'clients' | 'seconds'>,
+  place: Omit<Run, 'scenario' | 'clients' | 'seconds' | 'hubFramesPerSecond'>,
   { rounds, seconds }: Bench,
 ): Promise<Record<string, Figures>> {
   const scenario = scenarios[name]!
@@ -72,17 +72,23 @@ async function measureScenario(
     Object.entries(peers).filter(([, peer]) => peer.carries(scenario) > 0 === can),
   )
   for (const [peer] of unable!) say(`${peer} has nothing like ${name}, and is left out`)
+  // The first round begins with ours, which says what the others are to be measured by.
+  let traffic: Traffic = { clients: 0, bytesPerFrame: 0, framesPerSecond: NaN }
   const start = (contestant: Contestant) =>
-    runScenario(contestant, { ...place, scenario, seconds, clients: contestant.carries(scenario) })
-  /** The first round begins with ours. */
-  let traffic: Traffic | undefined
+    runScenario(contestant, {
+      ...place,
+      scenario,
+      seconds,
+      clients: contestant.carries(scenario),
+      hubFramesPerSecond: traffic.framesPerSecond,
+    })
   return alternate(rounds, {
     [hub]: async () => {
       const { figures, traffic: latest } = await start(ours)
       traffic = latest
       return figures
     },
-    [floor]: () => runBareSend(traffic!, place.native, { dir: place.dir, seconds }),
+    [floor]: () => runBareSend(traffic, place.native, { dir: place.dir, seconds }),
     ...Object.fromEntries(able!.map(([peer, contestant]) => [peer, async () => (await start(contestant)).figures])),
   })
 }

@@ -5,7 +5,12 @@ import { pictureOf, shareOf, wordsOf, type Scenario } from './scenarios.ts'
 import type { SwarmPlan } from './swarm.ts'
 import type { Target } from './writer.ts'
 
-export type Place = { dir: string; redisUrl: string }
+export type Place = {
+  dir: string
+  redisUrl: string
+  /** How many frames a second a client had of the hub in the same run. */
+  hubFramesPerSecond: number
+}
 
 /** A server that runs, and how clients and updates come to it. */
 type Server = Pick<SwarmPlan, 'port' | 'path' | 'protocol' | 'picture' | 'wordsOf'> & {
@@ -52,8 +57,6 @@ async function startWs(scenario: Scenario, redisUrl: string, program: string, ..
 
 /** Frames that the naive program sends in a second with a core to itself, and time to spare: fewer where it has to choose. */
 const naiveFramesPerSecond = { all: 80_000, own: 30_000, box: 30_000 }
-/** As the hub's own. */
-const tickMs = 25
 
 export const naiveWs: Contestant = {
   carries(scenario) {
@@ -65,8 +68,6 @@ export const naiveWs: Contestant = {
 
 export const batchingWs: Contestant = {
   carries: ({ clients }) => clients,
-  start: (scenario, { redisUrl }) => {
-    const tick = scenario.maxRateHz === undefined ? tickMs : 1_000 / scenario.maxRateHz
-    return startWs(scenario, redisUrl, 'ws-batching.ts', String(tick))
-  },
+  start: (scenario, { redisUrl, hubFramesPerSecond }) =>
+    startWs(scenario, redisUrl, 'ws-batching.ts', String(Math.round(1_000 / hubFramesPerSecond))),
 }
