@@ -1,12 +1,15 @@
 import { LogUnavailable, type Draft, type LogWriter } from '@flasktoria/live-log/log'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { setTimeout as delay } from 'node:timers/promises'
+import { AppendQueue } from './append-queue.ts'
 import type { IngestMetrics } from './ingest-metrics.ts'
 import type { Interpreter } from './interpret.ts'
 import type { RawRecord, RecordConsumer } from './record-source.ts'
 import type { Refusals } from './refusals.ts'
 import type { createTransform } from './transform.ts'
 
+/** So many partitions are read side by side, and appended together. */
+const atOnce = 16
 const firstBackoffMs = 50
 const maxBackoffMs = 1_000
 
@@ -17,6 +20,8 @@ type Parts = {
   refusals: Refusals
   metrics: IngestMetrics
   logger: Logger
+  /** How long updates may wait for others of the next append. */
+  lingerMs?: number
   now?: () => number
 }
 
@@ -33,7 +38,7 @@ export type Pipeline = RecordConsumer & {
  * harm: anomalies have ids, everything else an event time.
  */
 export function createPipeline(parts: Parts): Pipeline {
-  const { interpret, transform, log, refusals, metrics, logger, now = Date.now } = parts
+  const { interpret, transform, log, refusals, metrics, logger, lingerMs = 0, now = Date.now } = parts
   let awaySince: number | undefined
   let newestEventTs: number | null = null
 
@@ -60,11 +65,13 @@ export function createPipeline(parts: Parts): Pipeline {
     metrics.duplicates.inc(duplicates)
   }
 
+  const queue = new AppendQueue(append, lingerMs)
+
   const appendPatiently = async (drafts: readonly Draft[], signal: AbortSignal) => {
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
       signal.throwIfAborted()
       try {
-        await append(drafts)
+        await queue.append(drafts)
         if (awaySince !== undefined) logger.info({ awayMs: now() - awaySince }, 'the live log is back')
         awaySince = undefined
         return
@@ -82,6 +89,7 @@ export function createPipeline(parts: Parts): Pipeline {
   }
 
   return {
+    atOnce,
     accept: async (records, signal) => {
       for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
       const drafts = draftsOf(records)

@@ -26,6 +26,8 @@ export interface RecordConsumer {
    * again. `signal` aborts when the batch is no longer ours (its partition moved, the source stops): then give up, and reject.
    */
   accept(records: readonly RawRecord[], signal: AbortSignal): Promise<void>
+  /** How many batches, of different partitions, it takes side by side; absent: one after the other. */
+  readonly atOnce?: number
   /** Whatever is not committed comes again, here or elsewhere: forget it. A batch in hand was given up before. */
   rewind?(): void
   /**

@@ -191,7 +191,7 @@ class Membership {
   #assigned = new Map<string, readonly number[]>()
   #committed = new Map<string, number>()
   #latest: EachBatchPayload | undefined
-  #inFlight: { done: Promise<void>; giveUp: AbortController } | undefined
+  readonly #inFlight = new Set<{ done: Promise<void>; giveUp: AbortController }>()
   #isLeaving = false
   #heardAt = Date.now()
   #commitTimer: NodeJS.Timeout | undefined
@@ -242,7 +242,7 @@ class Membership {
     await this.#kafka.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: 1,
+      partitionsConsumedConcurrently: this.#consumer.atOnce ?? 1,
       eachBatch: (payload) => this.#takeBatch(payload),
     })
     await this.#commitStarts()
@@ -253,8 +253,8 @@ class Membership {
   async leave(): Promise<void> {
     this.#isLeaving = true
     clearInterval(this.#commitTimer)
-    this.#inFlight?.giveUp.abort()
-    await this.#inFlight?.done.catch(() => {})
+    for (const { giveUp } of this.#inFlight) giveUp.abort()
+    await Promise.allSettled([...this.#inFlight].map(({ done }) => done))
     await this.#commit()
     await this.#kafka.disconnect()
   }
@@ -284,7 +284,7 @@ class Membership {
     this.#assigned = new Map(Object.entries(assignment))
     this.lag.forget()
     this.#committed.clear()
-    this.#inFlight?.giveUp.abort()
+    for (const { giveUp } of this.#inFlight) giveUp.abort()
     // Not when the next batch comes: until then a consumer might store what is another member's by now.
     this.#consumer.rewind?.()
     for (const { topic, partition, offset } of this.#ownStarts()) this.#kafka.seek({ topic, partition, offset })
@@ -331,7 +331,8 @@ class Membership {
     failedBeat.catch(() => giveUp.abort())
     const beating = setInterval(() => payload.heartbeat().catch(onFailedBeat), heartbeatMs)
     const done = this.#consumer.accept(records, giveUp.signal)
-    this.#inFlight = { done, giveUp }
+    const batch = { done, giveUp }
+    this.#inFlight.add(batch)
     try {
       await done
       return true
@@ -341,7 +342,7 @@ class Membership {
       return await Promise.race([failedBeat, Promise.resolve(false)])
     } finally {
       clearInterval(beating)
-      this.#inFlight = undefined
+      this.#inFlight.delete(batch)
     }
   }
 
