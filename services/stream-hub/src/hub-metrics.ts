@@ -29,12 +29,12 @@ export const createHubMetrics = ({ counter, histogram }: Metrics) => ({
   flushSeconds: histogram('stream_flush_seconds', 'Time of one flush to all groups.', secondsBuckets),
   recordToFrameSeconds: histogram(
     'stream_record_to_frame_seconds',
-    'Age of each update, by the time of its record, when its first frame was sent. Clocks of producers count.',
+    'Age of the first update of each flush, by the time of its record, when it was sent. Clocks of producers count.',
     [...secondsBuckets, 5, 10, 60],
   ),
   logToFrameSeconds: histogram(
     'stream_log_to_frame_seconds',
-    'From the append of each update to the live log until its first frame was sent.',
+    'From the append of the first update of each flush to the live log until it was sent.',
     [...secondsBuckets, 5, 10, 60],
   ),
   roundTripSeconds: histogram(

@@ -328,7 +328,7 @@ export class Hub implements LogListener {
     lane.flushedTo = to
     const kept = this.#window.between(from, to)
     if (kept.length > 0 && lane.groups.size > 0) this.#flushKept(lane, kept, [from, to])
-    this.#observeAges(kept, to)
+    this.#observeAge(kept, to)
     const costMs = this.#now() - startedAtMs
     this.#lanes.hasFlushed(lane, startedAtMs, costMs)
     this.#metrics.flushSeconds.observe(costMs / 1000)
@@ -461,13 +461,12 @@ export class Hub implements LogListener {
     return formatResumeCursor({ epoch: this.#window.epoch, ...session.cursor })
   }
 
-  #observeAges(kept: readonly Kept[], to: number): void {
+  /** Of the update that waited longest: to measure each would cost more than to send it to ten clients. */
+  #observeAge(kept: readonly Kept[], to: number): void {
+    const oldest = kept.find(({ seq, isCurrent }) => isCurrent && seq > this.#firstSentTo)?.entry
     const nowTs = this.#wallNow()
-    for (const { seq, entry, isCurrent } of kept) {
-      if (seq <= this.#firstSentTo || !isCurrent) continue
-      this.#metrics.recordToFrameSeconds.observe((nowTs - entry.eventTs) / 1000)
-      if (entry.appendedAt > 0) this.#metrics.logToFrameSeconds.observe((nowTs - entry.appendedAt) / 1000)
-    }
+    if (oldest) this.#metrics.recordToFrameSeconds.observe((nowTs - oldest.eventTs) / 1000)
+    if (oldest && oldest.appendedAt > 0) this.#metrics.logToFrameSeconds.observe((nowTs - oldest.appendedAt) / 1000)
     this.#firstSentTo = Math.max(this.#firstSentTo, to)
   }
 }
