@@ -28,7 +28,7 @@ const options = z.object({
     )
     .optional()
     .meta({ description: 'Origins, comma separated, from which browsers may connect; absent: any.' }),
-  TICK_MS: count(8, 'Least time between two flushes; the first update after a quiet time is flushed at once.', {
+  TICK_MS: count(4, 'Least time between two flushes; the first update after a quiet time is flushed at once.', {
     max: 250,
   }),
   MAX_TICK_MS: count(250, 'Most time between two flushes, when they cost much.', { max: 5_000 }),

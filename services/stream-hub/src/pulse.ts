@@ -27,7 +27,7 @@ const probeMs = 2_000
 const maxProbesPerSecond = 2_500
 /** Who falls behind again within this time gets frames more seldom; who doesn't, more often again. */
 const patienceMs = 30_000
-const slowestMs = 5_000
+const slowestMs = 2_000
 
 /**
  * How well each connection keeps up. Kernels and proxies take megabytes before a send has to wait, so what is measured is how
@@ -62,7 +62,7 @@ export class Pulse {
     const nowMs = this.#deps.now()
     session.roundTripMs = nowMs - session.pingedAtMs
     this.#deps.metrics.roundTripSeconds.observe(session.roundTripMs / 1000)
-    session.isPingOpen = session.isLagging = false
+    session.isPingOpen = session.isPongOverdue = session.isLagging = false
   }
 
   /** It fell behind: once is chance, twice within `patienceMs` is too much for it. */
@@ -77,6 +77,11 @@ export class Pulse {
 
   #feelLag(session: Session, nowMs: number): void {
     if (session.isLagging || nowMs - session.pingedAtMs < this.#deps.options.lagAfterMs) return
+    // Seen once it may be that we were slow ourselves, and the pong lies in our own buffers.
+    if (!session.isPongOverdue) {
+      session.isPongOverdue = true
+      return
+    }
     const { isLive } = session
     session.isLagging = true
     session.progressAtMs = session.pingedAtMs

@@ -42,6 +42,7 @@ export class Session {
   heardAtMs: number
   pingedAtMs: number
   isPingOpen = false
+  isPongOverdue = false
   /** So many frames had been sent at the last ping. */
   framesPinged = 0
   roundTripMs: number | undefined
@@ -124,7 +125,7 @@ export class Session {
     return (
       this.fastest.view.mutes !== undefined ||
       this.courses.some(isPassing) ||
-      [...this.subscriptions.values()].some(({ lacksAfter }) => lacksAfter !== undefined)
+      [...this.subscriptions.values()].some(({ lacksAfter, untold }) => lacksAfter !== undefined || untold.size > 0)
     )
   }
 
