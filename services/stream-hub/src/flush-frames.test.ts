@@ -40,7 +40,7 @@ const groupOf = (protocol: Protocol, view: View): Group<unknown> => ({
   hasOwnCursors: false,
   members: new Set(),
 })
-const nothingElse = { touched: [], entered: new Map(), left: new Map() }
+const nothingElse = { touched: [] }
 
 const parse = (bytes: Uint8Array) =>
   JSON.parse(Buffer.from(bytes).toString()) as { updates: unknown[]; cursor: string; conflated?: number }
@@ -60,7 +60,7 @@ test('the frames of a flush hold what each view sees, in order, in at most 64 Ki
       for (const view of [...views, ...views]) {
         const touched = kept.flatMap(({ entry }, place) => (view.named.has(entry.vehicle) ? [place] : []))
         let frames: (Pick<Frame, 'bytes' | 'toSeq'> & ReturnType<typeof parse>)[] = []
-        flush.give(groupOf('v2', view), { ...nothingElse, touched }, (some) => {
+        flush.give(groupOf('v2', view), { touched }, (some) => {
           frames = some.map(({ bytes, toSeq }) => ({ bytes, toSeq, ...parse(bytes) }))
         })
         const seen = kept.filter(({ entry }) =>

@@ -11,7 +11,7 @@ import {
   updatesTail,
   type Protocol,
 } from './frames.ts'
-import type { Concern, Group } from './groups.ts'
+import type { Concern, Group, Moves } from './groups.ts'
 import type { Kept, LogWindow } from './log-window.ts'
 import { noState } from './resume-cursor.ts'
 import { sees } from './subscription.ts'
@@ -50,6 +50,7 @@ export class FlushFrames {
   readonly #cursorAt: (seq: number, stateTo: number) => string
   /** Where each update begins in the arena. Behind each stands a comma. */
   readonly #offsets: number[]
+  #lastTail: { seq: number; stateTo: number; text: string } | undefined
   readonly #baseSelections = new Map<string, number[]>()
   readonly #baseFrames = new Map<string, Frame[]>()
 
@@ -76,7 +77,8 @@ export class FlushFrames {
   /** Gives the frames of a group to `send`; they are gone afterwards. */
   give({ protocol, view }: Group<unknown>, concern: Concern, send: (frames: readonly Frame[]) => void): void {
     const base = this.#baseSelection(view)
-    if (concern.touched.length === 0 && concern.left.size === 0) {
+    const { touched, moves } = concern
+    if (touched.length === 0 && !moves) {
       const key = `${protocol} ${view.mutes !== undefined} ${view.baseSignature}`
       let frames = this.#baseFrames.get(key)
       if (!frames) this.#baseFrames.set(key, (frames = this.#cut(protocol, view, base)))
@@ -84,8 +86,8 @@ export class FlushFrames {
       return
     }
     const mark = this.#arena.length
-    const moves = [...this.#left(concern), ...this.#entered(view, concern)]
-    const frames = [...moves, ...this.#cut(protocol, view, select(view, this.#kept, base, concern), moves.length > 0)]
+    const updates = this.#cut(protocol, view, select(view, this.#kept, base, concern), moves !== undefined)
+    const frames = moves ? [...this.#left(moves), ...this.#entered(view, moves), ...updates] : updates
     if (frames.length > 0) send(frames)
     this.#arena.rewind(mark)
   }
@@ -100,7 +102,7 @@ export class FlushFrames {
     return selection
   }
 
-  *#left({ left }: Concern): Generator<Frame> {
+  *#left({ left }: Moves): Generator<Frame> {
     for (const [filter, vehicles] of left)
       for (const body of leaveBodies(filter.view!.id, vehicles)) {
         const start = this.#arena.length
@@ -109,7 +111,7 @@ export class FlushFrames {
       }
   }
 
-  *#entered({ mutes }: View, { entered }: Concern): Generator<Frame> {
+  *#entered({ mutes }: View, { entered }: Moves): Generator<Frame> {
     for (const [filter, vehicles] of entered) {
       const writer = new FrameWriter(this.#arena)
       const part = { id: filter.view!.id, part: 0, more: true, reason: 'entered' as const }
@@ -167,8 +169,17 @@ export class FlushFrames {
 
   #finish(start: number, { stateTo, ...frame }: Omit<Frame, 'bytes' | 'bodyLength'> & { stateTo: number }): Frame {
     const bodyLength = this.#arena.length - start
-    this.#arena.write(cursorTail(this.#cursorAt(frame.toSeq, stateTo)))
+    this.#arena.write(this.#cursorTail(frame.toSeq, stateTo))
     return { ...frame, bodyLength, bytes: this.#arena.view(start, this.#arena.length) }
+  }
+
+  /** Most frames of a flush reach equally far. */
+  #cursorTail(seq: number, stateTo: number): string {
+    const last = this.#lastTail
+    if (last?.seq === seq && last.stateTo === stateTo) return last.text
+    const text = cursorTail(this.#cursorAt(seq, stateTo))
+    this.#lastTail = { seq, stateTo, text }
+    return text
   }
 
   #copyRuns(places: readonly number[]): void {
@@ -186,7 +197,7 @@ export function select(
   view: View,
   kept: readonly Kept[],
   base: readonly number[],
-  { touched, entered }: Pick<Concern, 'touched' | 'entered'>,
+  { touched, moves }: Concern,
 ): number[] {
   const selection: number[] = []
   let next = 0
@@ -194,14 +205,15 @@ export function select(
     while (next < base.length && base[next]! < place) selection.push(base[next++]!)
     if (base[next] === place) next++
     const { entry, where } = kept[place]!
-    if (viewSees(view, entry, where.place) && !comesWithSnapshot(view, kept[place]!, entered)) selection.push(place)
+    if (viewSees(view, entry, where.place) && !(moves && comesWithSnapshot(view, kept[place]!, moves)))
+      selection.push(place)
   }
   while (next < base.length) selection.push(base[next++]!)
   return selection
 }
 
 /** A vehicle that enters a box comes as a snapshot, with its state, unless another subscription sees it anyway. */
-function comesWithSnapshot({ filters }: View, { entry, where }: Kept, entered: Concern['entered']): boolean {
+function comesWithSnapshot({ filters }: View, { entry, where }: Kept, { entered }: Moves): boolean {
   if (entered.size === 0 || updateClass[entry.kind] === 'event') return false
   return filters.every(
     (filter) => !sees(filter, entry, where.place) || entered.get(filter)?.has(entry.vehicle) === true,

@@ -41,6 +41,8 @@ function* cellsOf(level: number, box: Box): Generator<number> {
   }
 }
 
+const nothing: readonly never[] = []
+
 class Cells<T> {
   readonly #levels = levels.map(() => new Map<number, Set<T>>())
 
@@ -56,7 +58,7 @@ class Cells<T> {
   }
 
   in(level: number, cell: number): Iterable<T> {
-    return this.#levels[level]!.get(cell) ?? []
+    return this.#levels[level]!.get(cell) ?? nothing
   }
 }
 
@@ -103,9 +105,11 @@ export class BoxIndex<T extends { readonly box: Box }> {
     this.#size--
   }
 
-  *at(place: Place | undefined): Generator<T> {
+  /** Calls with every box that holds a place. A callback: this is asked for each update. */
+  forEachAt(place: Place | undefined, visit: (item: T) => void): void {
     if (!place) return
-    for (const [level, size] of levels.entries())
-      for (const item of this.#cells.in(level, cellAt(size, place))) if (boxHolds(item.box, place)) yield item
+    for (let level = 0; level < levels.length; level++)
+      for (const item of this.#cells.in(level, cellAt(levels[level]!, place)))
+        if (boxHolds(item.box, place)) visit(item)
   }
 }

@@ -1,8 +1,7 @@
-import type { Box } from './box.ts'
+import { boxHolds, type Box } from './box.ts'
 import type { Protocol } from './frames.ts'
 import { BoxIndex } from './grid.ts'
 import type { Kept, Places } from './log-window.ts'
-import { boxHolds } from './box.ts'
 import type { Filter } from './subscription.ts'
 import type { View } from './view.ts'
 
@@ -18,11 +17,19 @@ export type Group<Member> = {
 export type Concern = {
   /** Places, in what is flushed, of updates that the group may see otherwise than its base; ascending. */
   readonly touched: number[]
-  readonly entered: Map<Filter, Set<string>>
-  readonly left: Map<Filter, Set<string>>
+  moves?: Moves
 }
 
-type Boxed<Member> = { readonly box: Box; readonly group: Group<Member>; readonly filter: Filter }
+/** Which vehicles came into, and went out of, the boxes of filters. */
+export type Moves = { readonly entered: Map<Filter, Set<string>>; readonly left: Map<Filter, Set<string>> }
+
+type Boxed<Member> = {
+  readonly box: Box
+  readonly group: Group<Member>
+  readonly filter: Filter
+  /** A box in which only events count has nothing to tell of what enters and leaves. */
+  readonly tellsMoves: boolean
+}
 
 /** All groups of a lane, and which of them look at a vehicle or a place: a flush costs what it delivers, not groups × updates. */
 export class Groups<Member> {
@@ -69,7 +76,7 @@ export class Groups<Member> {
     const concerned = new Map<Group<Member>, Concern>()
     const concernOf = (group: Group<Member>) => {
       let concern = concerned.get(group)
-      if (!concern) concerned.set(group, (concern = { touched: [], entered: new Map(), left: new Map() }))
+      if (!concern) concerned.set(group, (concern = { touched: [] }))
       return concern
     }
     for (const group of this.#wide) concernOf(group)
@@ -81,16 +88,19 @@ export class Groups<Member> {
       }
       for (const group of this.#naming.get(entry.vehicle) ?? []) touch(group)
       if (this.#boxes.size === 0) continue
+      const { kind, vehicle } = entry
       const place = placeOf(where)
-      for (const { group } of this.#boxes.at(place)) touch(group)
-      if (entry.kind !== 'position' || moved.has(entry.vehicle)) continue
-      moved.add(entry.vehicle)
-      for (const { box, group, filter } of this.#boxes.at(place))
-        if (tellsMoves(group, filter) && !(before && boxHolds(box, before)))
-          below(concernOf(group).entered, filter).add(entry.vehicle)
-      for (const { box, group, filter } of this.#boxes.at(before))
-        if (tellsMoves(group, filter) && !(place && boxHolds(box, place)))
-          below(concernOf(group).left, filter).add(entry.vehicle)
+      const isMove = kind === 'position' && !moved.has(vehicle)
+      this.#boxes.forEachAt(place, ({ box, group, filter, tellsMoves }) => {
+        touch(group)
+        if (isMove && tellsMoves && !(before && boxHolds(box, before)))
+          below(movesOf(concernOf(group)).entered, filter).add(vehicle)
+      })
+      if (!isMove) continue
+      moved.add(vehicle)
+      this.#boxes.forEachAt(before, ({ box, group, filter, tellsMoves }) => {
+        if (tellsMoves && !(place && boxHolds(box, place))) below(movesOf(concernOf(group)).left, filter).add(vehicle)
+      })
     }
     return concerned
   }
@@ -103,14 +113,15 @@ export class Groups<Member> {
       if (naming) naming.add(group)
       else this.#naming.set(vehicle, new Set([group]))
     }
-    const boxes = view.filters.flatMap((filter) => (filter.view ? [{ box: filter.view.box, group, filter }] : []))
+    const boxes = view.filters.flatMap((filter) =>
+      filter.view ? [{ box: filter.view.box, group, filter, tellsMoves: view.boxed.includes(filter) }] : [],
+    )
     if (boxes.length > 0) this.#boxesOf.set(group, boxes)
     for (const boxed of boxes) this.#boxes.add(boxed)
   }
 }
 
-/** A box in which only events count has nothing to tell of what enters and leaves. */
-const tellsMoves = ({ view }: { view: View }, filter: Filter) => view.boxed.includes(filter)
+const movesOf = (concern: Concern): Moves => (concern.moves ??= { entered: new Map(), left: new Map() })
 
 const keyOf = (protocol: Protocol, view: View, hasOwnCursors: boolean) =>
   `${protocol} ${hasOwnCursors} ${view.signature}`

@@ -42,7 +42,8 @@ type Deps = {
   wake: () => void
 }
 
-type FlushSum = Record<Protocol, { frames: number; bytes: number; updates: number; conflated: number }>
+type Sum = { frames: number; bytes: number; updates: number; conflated: number }
+const nothing: Sum = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
 
 /**
  * Sessions × live log → frames. Courses with equal views form a group; each flush of a lane sends every group in it what came
@@ -68,6 +69,8 @@ export class Hub implements LogListener {
   readonly #freshness = new Freshness()
   /** Everything up to here was in a frame, or is in nobody's. */
   #firstSentTo = 0
+  /** Since the metrics were told. */
+  readonly #flushed: Record<Protocol, Sum> = { plain: { ...nothing }, v2: { ...nothing } }
   #sweeping: Iterator<Session> = [].values()
   #isConnected = false
   #heardAtMs: number
@@ -256,9 +259,9 @@ export class Hub implements LogListener {
   /** Flushes the lane that is due longest; answers in how many milliseconds the next one is due: Infinity if none. */
   flushDue(): number {
     const { head } = this.#window
-    const [lane] = this.#lanes.due(head, this.#now())
-    if (lane) this.#flush(lane)
-    return this.#lanes.nextDueAtMs(head) - this.#now()
+    const lane = this.#lanes.next(head)
+    if (lane && lane.dueAtMs <= this.#now()) this.#flush(lane)
+    return (this.#lanes.next(head)?.dueAtMs ?? Infinity) - this.#now()
   }
 
   /** Brings courses forward in turns, for about as long as it may. True: there is more to do at once. */
@@ -281,6 +284,7 @@ export class Hub implements LogListener {
   /** Pings, closes the silent and the slow, tells how fresh the data is: a share of the sessions each time. */
   sweep(share = 1): void {
     const nowMs = this.#now()
+    this.#tellFlushed()
     this.#metrics.forgottenKeys.inc(this.#window.sweep(nowMs))
     const feed = JSON.stringify(this.#freshness.message(this.#wallNow()))
     for (let left = Math.ceil(this.#sessions.size * share); left > 0; left--) {
@@ -342,26 +346,24 @@ export class Hub implements LogListener {
     const { epoch } = this.#window
     const cursorAt = (seq: number, stateTo: number) => formatResumeCursor({ epoch, seq, stateTo })
     const frames = new FlushFrames({ arena: this.#arena, window: this.#window, kept, span, cursorAt })
-    const nothing = { frames: 0, bytes: 0, updates: 0, conflated: 0 }
-    const sum: FlushSum = { plain: { ...nothing }, v2: { ...nothing } }
     for (const [group, concern] of lane.groups.concerned(kept, whereNow))
-      frames.give(group, concern, (some) => this.#sendToGroup(group, some, span, sum))
+      frames.give(group, concern, (some) => this.#sendToGroup(group, some, span))
+  }
+
+  /** A counter of the metrics costs more than a frame: they are told of all flushes together. */
+  #tellFlushed(): void {
     for (const protocol of ['plain', 'v2'] as const) {
-      const { frames: count, bytes, updates, conflated } = sum[protocol]
-      this.#metrics.frames.inc({ protocol }, count)
+      const { frames, bytes, updates, conflated } = this.#flushed[protocol]
+      this.#metrics.frames.inc({ protocol }, frames)
       this.#metrics.bytes.inc({ protocol }, bytes)
       this.#metrics.updates.inc({ how: 'flushed' }, updates)
       this.#metrics.conflated.inc(conflated)
+      this.#flushed[protocol] = { ...nothing }
     }
   }
 
-  #sendToGroup(
-    group: Group<Course>,
-    frames: readonly Frame[],
-    [fromSeq, toSeq]: readonly [number, number],
-    sum: FlushSum,
-  ): void {
-    const total = sum[group.protocol]
+  #sendToGroup(group: Group<Course>, frames: readonly Frame[], [fromSeq, toSeq]: readonly [number, number]): void {
+    const total = this.#flushed[group.protocol]
     for (const course of group.members) {
       const { session } = course
       let reachedSeq = fromSeq

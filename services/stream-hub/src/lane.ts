@@ -1,5 +1,5 @@
 import { Groups } from './groups.ts'
-import { flushIntervalMs, type PaceBounds } from './pace.ts'
+import { easyMs, flushIntervalMs, type PaceBounds } from './pace.ts'
 
 /** One more member opens another lane, as long as there are not too many. */
 const maxMembers = 1_000
@@ -55,14 +55,11 @@ export class Lanes<Member> {
     if (--lane.members === 0) this.#lanes.splice(this.#lanes.indexOf(lane), 1)
   }
 
-  /** Those that have something to flush and whose time has come. */
-  due(head: number, nowMs: number): Lane<Member>[] {
-    return this.#lanes.filter((lane) => lane.flushedTo < head && lane.dueAtMs <= nowMs)
-  }
-
-  /** When the next one is due that has something to flush. */
-  nextDueAtMs(head: number): number {
-    return Math.min(...this.#lanes.map((lane) => (lane.flushedTo < head ? lane.dueAtMs : Infinity)))
+  /** Of those that have something to flush, the one that is due first. */
+  next(head: number): Lane<Member> | undefined {
+    let next: Lane<Member> | undefined
+    for (const lane of this.#lanes) if (lane.flushedTo < head && !(next && next.dueAtMs <= lane.dueAtMs)) next = lane
+    return next
   }
 
   /**
@@ -79,8 +76,12 @@ export class Lanes<Member> {
     else lane.dueAtMs = wasQuiet ? startedAtMs + intervalMs * phase : lane.dueAtMs + intervalMs
   }
 
+  /** A lane with a rate is flushed more seldom than the others, and counts so much less. */
   #paceMs(): number {
-    const costMs = this.#lanes.reduce((sum, lane) => sum + (lane.intervalMs > 0 ? 0 : lane.costMs), 0)
+    const costMs = this.#lanes.reduce(
+      (sum, lane) => sum + lane.costMs * (easyMs / Math.max(easyMs, lane.intervalMs)),
+      0,
+    )
     return flushIntervalMs(costMs, this.#bounds)
   }
 }

@@ -28,16 +28,18 @@ test('a quiet lane is due at once, a lane with a rate never sooner than it says,
   const lanes = new Lanes<string>({ minMs: 8, maxMs: 250 })
   const [one, other] = [lanes.enter(0, 0), Array.from({ length: 1_000 }, () => lanes.enter(0, 0)).at(-1)!]
   const slow = lanes.enter(500, 0)
-  expect(lanes.due(1, 1_000)).toEqual([one, other, slow])
+  expect(lanes.next(0)).toBeUndefined()
+  expect(lanes.next(1)).toBe(one)
   for (const lane of [one, other, slow]) {
     lanes.hasFlushed(lane, 1_000, 0)
     lane.flushedTo = 1
   }
-  expect(lanes.nextDueAtMs(1)).toBe(Infinity)
+  expect(lanes.next(2)).toBe(one)
   expect([one.dueAtMs, other.dueAtMs, slow.dueAtMs]).toEqual([1_004, 1_008, 1_500])
   lanes.hasFlushed(one, 1_005, 0)
   lanes.hasFlushed(slow, 1_600, 0)
   expect([one.dueAtMs, slow.dueAtMs]).toEqual([1_012, 2_100])
+  expect(lanes.next(2)).toBe(other)
 })
 
 test('an allowance gives a burst at once, and then what flows in', () => {

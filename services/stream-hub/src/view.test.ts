@@ -80,7 +80,7 @@ describe('a view', () => {
           updates.flatMap((what, index) => (matches(what) ? [index] : []))
         const base = indexes((what) => baseSees(one, what))
         const touched = indexes((what) => isTouched(one, what))
-        expect(select(one, kept, base, { touched, entered: new Map() })).toEqual(
+        expect(select(one, kept, base, { touched })).toEqual(
           indexes((what) => viewSees(one, what, places[what.vehicle])),
         )
       }),
