@@ -137,7 +137,8 @@ export class FlushFrames {
   /** `closes`: one frame at least, for it makes whole what the ones before began. */
   #cut(protocol: Protocol, view: View, selection: readonly number[], closes = false): Frame[] {
     const frames: Frame[] = []
-    for (let next = 0; next < selection.length || (closes && frames.length === 0);) {
+    let next = 0
+    do {
       const chosen: number[] = []
       let bytes = 0
       let conflated = 0
@@ -152,7 +153,7 @@ export class FlushFrames {
         if (chosen.length > 0 && bytes > maxUpdatesBytes) break
         chosen.push(place)
       }
-      if (chosen.length === 0 && !closes) break
+      if (chosen.length === 0 && !(closes && frames.length === 0)) break
       const isLast = next === selection.length
       const toSeq = isLast ? this.#toSeq : this.#kept[chosen.at(-1)!]!.seq
       const start = this.#arena.length
