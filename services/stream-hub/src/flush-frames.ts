@@ -164,7 +164,7 @@ export class FlushFrames {
       frames.push(
         this.#finish(start, { toSeq, stateTo: isPartial ? noState : toSeq, updates: chosen.length, conflated }),
       )
-    }
+    } while (next < selection.length)
     return frames
   }
 
