@@ -61,9 +61,10 @@ export class CatchUp {
     subscriptions.takeOwed(session)
     for (const { standing, has } of session.courses)
       if (standing.at === 'behind') standing.cursor = Math.max(standing.cursor, has)
-    this.#tellGaps(course, behind)
     subscriptions.walkLacking(course, behind)
     for (let framesLeft = framesAtOnce; framesLeft > 0 && isGoing(course, behind);) {
+      this.#tellGaps(course, behind)
+      if (!isGoing(course, behind)) break
       const walk = readyWalk(behind)
       if (walk) {
         this.#sendWalk(session, behind, walk)
@@ -216,6 +217,7 @@ export class CatchUp {
     for (const subscription of lost) subscriptions.retakeBox(session, subscription)
     if (lost.length > 0 || toSeq < window.placesFloor) return lost.length === 0
     const entered = new Map<Subscription, ReadonlySet<string>>()
+    behind.pass = { toSeq, entered }
     const placeOf = window.placesAt(toSeq)
     for (const subscription of boxed) {
       const box = subscription.filter.view!.box
@@ -236,7 +238,6 @@ export class CatchUp {
         untold: new Set(moves.entered),
       })
     }
-    behind.pass = { toSeq, entered }
     return true
   }
 

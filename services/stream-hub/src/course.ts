@@ -25,8 +25,8 @@ export type Subscription = {
    * what replaced it.
    */
   readonly untold: Set<string>
-  /** A snapshot that is made when this hub is as far as its client; and how far it was in events, should that not come. */
-  owed?: { reason: SnapshotPart['reason']; fromSeq: number; eventsTo: number }
+  /** Why it is to get a snapshot when this hub is as far as its client. */
+  owes?: SnapshotPart['reason']
 }
 
 /**

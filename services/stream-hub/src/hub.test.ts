@@ -142,7 +142,7 @@ describe('a subscription that resumes', () => {
     const snapshots = client.connection.messages.filter(({ type }) => type === 'snapshot')
     expect(snapshots).toMatchObject([
       { id: 'a', reason: 'cursor_unknown', updates: [{ lat: 1 }] },
-      { id: 'b', reason: 'subscribed', updates: [{ sensor_id: 's' }] },
+      { id: 'b', reason: 'cursor_unknown', updates: [{ sensor_id: 's' }] },
     ])
     await log.append([position('v', 2)])
     turn()

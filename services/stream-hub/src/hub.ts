@@ -189,6 +189,7 @@ export class Hub implements LogListener {
 
   update(session: Session, message: UpdateSubscription): void {
     this.say(session, { type: 'ack', id: message.id })
+    if (session.isClosed) return
     this.#subscriptions.update(session, message)
     this.#wake()
   }
@@ -200,6 +201,7 @@ export class Hub implements LogListener {
   }
 
   setMutes(session: Session, mutes: MuteRules): void {
+    if (session.isClosed) return
     this.#subscriptions.setMutes(session, mutes)
     this.#wake()
   }
@@ -276,7 +278,7 @@ export class Hub implements LogListener {
         // To the end of the set, where this loop comes by again.
         behind.delete(course)
         behind.add(course)
-      } else if (course.isReadyToGoLive) this.#subscriptions.goLive(course)
+      } else if (session.takesData && course.isReadyToGoLive) this.#subscriptions.goLive(course)
     }
     return false
   }
@@ -396,8 +398,8 @@ export class Hub implements LogListener {
   }
 
   /** The frame of a session with several courses: it says where all of them are. */
-  #withOwnCursor({ session }: Course, { bytes, bodyLength, toSeq }: Frame, flushedTo: number): Uint8Array {
-    const cursor = session.cursor
+  #withOwnCursor(course: Course, { bytes, bodyLength, toSeq }: Frame, flushedTo: number): Uint8Array {
+    const cursor = course.session.cursorWhen((one) => (one === course ? toSeq : one.position))
     const isPartial = toSeq < flushedTo
     const own = formatResumeCursor({ epoch: this.#window.epoch, ...cursor, ...(isPartial && { stateTo: noState }) })
     const mark = this.#arena.length

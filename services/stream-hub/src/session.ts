@@ -110,12 +110,17 @@ export class Session {
 
   /** Where the client stands when it has got all that was sent to it. */
   get cursor(): Omit<ResumeCursor, 'epoch'> {
+    return this.cursorWhen(({ position }) => position)
+  }
+
+  /** The same, while frames of a flush are sent. */
+  cursorWhen(positionOf: (course: Course) => number): Omit<ResumeCursor, 'epoch'> {
     const eventsTo = [...this.subscriptions.values()].map((one) => one.eventsTo)
-    const seq = Math.max(this.fastest.position, eventsTo.length > 0 ? Math.min(...eventsTo) : 0)
+    const seq = Math.max(positionOf(this.fastest), eventsTo.length > 0 ? Math.min(...eventsTo) : 0)
     // A box that is further would, from there on, not be the one that the client has.
-    const isAhead = this.courses.some((course) => course.position > seq && boxedOf(course).length > 0)
+    const isAhead = this.courses.some((course) => positionOf(course) > seq && boxedOf(course).length > 0)
     const lacksState = isAhead || this.#lacksState
-    const stateTo = lacksState ? noState : Math.min(seq, ...this.courses.map(({ position }) => position))
+    const stateTo = lacksState ? noState : Math.min(seq, ...this.courses.map(positionOf))
     return { seq, stateTo }
   }
 

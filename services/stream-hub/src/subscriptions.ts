@@ -3,7 +3,7 @@ import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { beginsAnew, boxedOf, Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
 import type { SnapshotPart } from './frames.ts'
 import type { Lane, Lanes } from './lane.ts'
-import type { Kept, LogWindow } from './log-window.ts'
+import { whereNow, type Kept, type LogWindow } from './log-window.ts'
 import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
 import type { Session } from './session.ts'
 import type { SharedSnapshots } from './shared-snapshots.ts'
@@ -89,7 +89,10 @@ export class Subscriptions {
     subscription.filter = filter
     if (canonicalText(before) === canonicalText(filter)) this.#arrange(session)
     else if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
-    else this.#takeSnapshot(session, subscription, unsaidReason(session, subscription) ?? 'moved', true)
+    else {
+      const reason = unsaidReason(session, subscription) ?? 'moved'
+      this.#takeSnapshot(session, subscription, reason, reason === 'epoch' ? 'now' : 'where it stands')
+    }
     this.#unshare(session)
   }
 
@@ -142,22 +145,17 @@ export class Subscriptions {
     const lost = [...session.subscriptions.values()].filter(
       ({ stateTo, eventsTo }) => stateTo > head || eventsTo > head,
     )
-    for (const { owed, ...had } of lost) {
-      const { id, fromSeq, eventsTo } = { ...had, ...owed }
-      Object.assign(session.subscriptions.get(id)!, { stateTo: head, fromSeq, eventsTo: Math.min(head, eventsTo) })
-    }
-    for (const subscription of lost)
-      if (!subscription.owed || subscription.owed.eventsTo > head)
-        this.#takeSnapshot(session, subscription, 'cursor_unknown')
+    for (const subscription of lost) subscription.stateTo = subscription.eventsTo = head
+    for (const subscription of lost) this.#takeSnapshot(session, subscription, 'cursor_unknown')
   }
 
   /** The hub is as far as the client: now its snapshots can be made. */
   takeOwed(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
-      const { owed } = subscription
-      if (!owed) continue
+      const { owes } = subscription
+      if (!owes) continue
       this.#note(session)
-      this.#takeSnapshot(session, subscription, owed.reason, true)
+      this.#takeSnapshot(session, subscription, owes, 'where it stands')
       this.#unshare(session)
     }
   }
@@ -165,7 +163,7 @@ export class Subscriptions {
   /** The whole state of a box, because nobody knows any more what was in it. Events are not touched. */
   retakeBox(session: Session, subscription: Subscription): void {
     this.#note(session)
-    this.#takeSnapshot(session, subscription, 'cursor_unknown', true)
+    this.#takeSnapshot(session, subscription, 'cursor_unknown', 'with the state')
   }
 
   /** For the subscriptions that resume where something was hidden: the state, from a hub that is not behind the client. */
@@ -228,11 +226,14 @@ export class Subscriptions {
     const wanted = all.length === 0 ? [session.slowedMs] : all.map((one) => session.intervalOf(one))
     const intervals = [...new Set(wanted)].toSorted((one, other) => one - other)
     const old = new Map(session.courses.map((course) => [course.lane.intervalMs, course]))
+    const positions = session.courses.map(({ position }) => position)
     session.courses = intervals.map((intervalMs, index) => {
       const own = all.filter((one) => session.intervalOf(one) === intervalMs)
       const isFastest = index === 0
       const view = session.viewOf(own, isFastest ? all.filter((one) => !own.includes(one)) : undefined)
       const had = [...own.map(({ stateTo }) => stateTo), ...(isFastest ? all.map(({ eventsTo }) => eventsTo) : [])]
+      // A client without subscriptions, as the plain ones are, goes on where it is.
+      if (all.length === 0) had.push(...positions)
       const has = Math.min(...had)
       const course = old.get(intervalMs)
       if (!course) return this.#begin(session, lanes.enter(intervalMs, window.head), own, view, has)
@@ -293,44 +294,47 @@ export class Subscriptions {
         this.#takeSnapshot(session, other, 'subscribed')
     if (stateTo < seq) subscription.lacksAfter = stateTo
     const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor)
-    if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', true)
+    if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', 'with the state')
     else this.#arrange(session)
   }
 
-  /** `keepsEvents`: they go on where they are, instead of beginning now, too. */
+  /** `start`: what begins now: all, or its state alone, so that no event is missed, or nothing, so that no reading is. */
   #takeSnapshot(
     session: Session,
     subscription: Subscription,
     reason: SnapshotPart['reason'],
-    keepsEvents = false,
+    start: 'now' | 'with the state' | 'where it stands' = 'now',
   ): void {
     const { window, snapshots, now } = this.#deps
-    const { id, filter, fromSeq, eventsTo, owed } = subscription
-    delete subscription.owed
+    const { id, filter, fromSeq, eventsTo, stateTo } = subscription
+    delete subscription.owes
     dropWalks(session, subscription)
     if (this.isAhead(session)) {
-      this.#owe(session, subscription, { fromSeq, eventsTo, ...owed, reason }, keepsEvents)
+      subscription.owes = reason
+      this.#beginAhead(session, subscription, start === 'now')
       return
     }
-    const isShareable = !filter.view && this.#canShare(session)
+    const isShareable = start === 'now' && !filter.view && this.#canShare(session)
     const found = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
     const shared = found && found.seq >= toldTo(session, subscription) ? found : undefined
-    const seq = shared?.seq ?? window.head
+    const isStanding = start === 'where it stands' && (!filter.view || stateTo >= window.placesFloor)
+    const seq = shared?.seq ?? (isStanding ? stateTo : window.head)
     subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
-    if (keepsEvents) Object.assign(subscription, { fromSeq, eventsTo })
+    if (start !== 'now') Object.assign(subscription, { fromSeq, eventsTo })
     delete subscription.lacksAfter
     subscription.untold.clear()
     if (beginsAnew(reason)) {
-      if (!keepsEvents && seesAnomalies([filter])) session.owesGap.anomaly = true
+      if (start === 'now' && seesAnomalies([filter])) session.owesGap.anomaly = true
       if (filter.every) session.owesGap.sensordata = true
     }
     this.#arrange(session)
-    const vehicles = filter.view ? window.vehiclesIn(filter.view.box) : filter.vehicles
+    const vehicles = filter.view ? window.vehiclesIn(filter.view.box, seq) : filter.vehicles
+    const placeOf = filter.view ? window.placesAt(seq) : whereNow
     this.#walk(session, subscription, {
       subscription,
       seq,
       entries: shared ? [].values() : window.state(seq, vehicles),
-      sees: ({ entry, where }) => session.sees(subscription, entry, where.place),
+      sees: ({ entry, where }) => session.sees(subscription, entry, placeOf(where)),
       snapshot: { id, part: 0, reason },
       ...(filter.view && { untold: new Set(vehicles) }),
       ...(shared && { shared }),
@@ -349,17 +353,11 @@ export class Subscriptions {
       if (standing.at === 'behind') standing.walks = standing.walks.map((walk) => this.#ownWalk(session, walk))
   }
 
-  /** It begins where the client stands, and that is ahead of this hub. */
-  #owe(
-    session: Session,
-    subscription: Subscription,
-    owed: NonNullable<Subscription['owed']>,
-    keepsEvents: boolean,
-  ): void {
+  /** Where the client stands, and that is ahead of this hub. */
+  #beginAhead(session: Session, subscription: Subscription, isNew: boolean): void {
     const { stateTo, eventsTo } = furthest(session)
-    subscription.owed = owed
     subscription.stateTo = stateTo
-    if (!keepsEvents) subscription.fromSeq = subscription.eventsTo = eventsTo
+    if (isNew) subscription.fromSeq = subscription.eventsTo = eventsTo
     this.#arrange(session)
   }
 
@@ -377,7 +375,10 @@ export class Subscriptions {
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
     const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
-    this.fallBehind(course).walks.push(walk)
+    const { walks } = this.fallBehind(course)
+    // Nothing comes before a snapshot that begins anew: it would be from where the client is not any more.
+    if (walk.snapshot && beginsAnew(walk.snapshot.reason)) walks.unshift(walk)
+    else walks.push(walk)
   }
 
   /** Whether it is known, and worth telling, what enters and what leaves. */
@@ -476,7 +477,7 @@ const walksOf = ({ standing }: Course): Walk[] => (standing.at === 'behind' ? [.
 function unsaidReason(session: Session, subscription: Subscription): SnapshotPart['reason'] | undefined {
   const walks = session.courses.flatMap(walksOf).filter(isOf(subscription))
   const unsaid = walks.find(({ snapshot }) => snapshot?.part === 0 && snapshot.reason !== 'entered')
-  return subscription.owed?.reason ?? unsaid?.snapshot?.reason
+  return subscription.owes ?? unsaid?.snapshot?.reason
 }
 
 /** How far the client has come already, by frames, or with its other subscriptions. */
@@ -496,8 +497,12 @@ const furthest = ({ subscriptions }: Session) => {
 }
 
 function dropWalks(session: Session, subscription: Subscription): void {
-  for (const { standing } of session.courses)
-    if (standing.at === 'behind') standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
+  for (const { standing, subscriptions } of session.courses) {
+    if (standing.at !== 'behind') continue
+    standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
+    // What entered was to come by one of these walks.
+    if (subscriptions.includes(subscription)) delete standing.pass
+  }
 }
 
 function setRate(subscription: Subscription): void {
