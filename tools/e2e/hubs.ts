@@ -16,25 +16,21 @@ export async function sessionsOf(urls: readonly string[]): Promise<number[]> {
   )
 }
 
-/** Tells nginx of a hub that is not there yet. What is connected to nginx is cut off by its new workers, so: before that. */
-export async function announceHub(stack: StackUnderTest): Promise<number> {
-  const port = await freePort()
-  const file = join(stack.dir, 'nginx', 'upstreams.conf')
-  const line = /^( *server )127\.0\.0\.1:\d+(.*)$/gm
-  const [head, hubs] = readFileSync(file, 'utf8').split(/(?=upstream stream_hub)/)
-  const [last] = [...hubs!.matchAll(line)].slice(-1)
-  const text = `${last![0]}\n${last![1]}127.0.0.1:${port}${last![2]}`
-  writeFileSync(file, head + hubs!.replace(last![0], text))
-  const [pid] = await stack.pidsOf('nginx')
-  process.kill(pid!, 'SIGHUP')
-  return port
-}
-
-/** Another hub of the stack, beside those that its commands know. */
-export async function startHub(stack: StackUnderTest, port: number) {
+/** Another hub of the stack, beside those that its commands know, and of which nginx is told. */
+export async function addHub(stack: StackUnderTest) {
   const hub = readState(stack.dir)!.services.find(({ name }) => name === 'stream-hub')!
+  const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const plan = { ...hub.plan, name: 'stream-hub-3', port, env: { ...hub.plan.env, PORT: String(port) } }
   const daemon = await startDaemon(plan, () => answersHttp(`${url}/readyz`, true), 30_000)
+  const file = join(stack.dir, 'nginx', 'upstreams.conf')
+  const text = readFileSync(file, 'utf8')
+  const known = new RegExp(`^ *server 127\\.0\\.0\\.1:${hub.plan.port} .*\n`, 'm')
+  writeFileSync(
+    file,
+    text.replace(known, (line) => line + line.replace(`:${hub.plan.port} `, `:${port} `)),
+  )
+  const [nginx] = await stack.pidsOf('nginx')
+  process.kill(nginx!, 'SIGHUP')
   return { url, stop: () => daemon.stop() }
 }
