@@ -1,55 +1,69 @@
 import type { Draft } from '@flasktoria/live-log/log'
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { AppendQueue } from './append-queue.ts'
 
 const draft = (vehicle: string): Draft => ({ kind: 'position', vehicle, sensor: '', eventTs: 1, json: '{}' })
+const drafts = (count: number) => Array.from({ length: count }, (_, index) => draft(`v${index}`))
 
+/** Takes what it gets when the test says so. */
 function createLog() {
   const appends: string[][] = []
-  const answers: PromiseWithResolvers<void>[] = []
-  const append = (drafts: readonly Draft[]) => {
-    appends.push(drafts.map(({ vehicle }) => vehicle))
-    const answer = Promise.withResolvers<void>()
-    answers.push(answer)
-    return answer.promise
+  let answer = Promise.withResolvers<void>()
+  const append = async (some: readonly Draft[]) => {
+    appends.push(some.map(({ vehicle }) => vehicle))
+    await answer.promise
   }
-  return { appends, answers, append }
+  const settle = (how: (it: PromiseWithResolvers<void>) => void) => {
+    const { promise } = answer
+    how(answer)
+    answer = Promise.withResolvers()
+    return promise.catch(() => {})
+  }
+  return { appends, append, settle }
 }
 
-test('the first append is made at once, those that come during it together and in order', async () => {
-  const { appends, answers, append } = createLog()
+test('what comes at once is appended together and in order, what comes during an append after it', async () => {
+  const { appends, append, settle } = createLog()
   const queue = new AppendQueue(append, 0)
-  const first = queue.append([draft('a')])
-  const others = [queue.append([draft('b'), draft('c')]), queue.append([draft('d')])]
-  expect(appends).toEqual([['a']])
-  answers[0]!.resolve()
-  await first
-  await setImmediate()
-  expect(appends).toEqual([['a'], ['b', 'c', 'd']])
-  answers[1]!.resolve()
-  await Promise.all(others)
+  const first = [queue.append([draft('a'), draft('b')]), queue.append([draft('c')])]
+  await expect.poll(() => appends).toEqual([['a', 'b', 'c']])
+  const second = queue.append([draft('d')])
+  await settle(({ resolve }) => resolve())
+  await Promise.all(first)
+  await expect.poll(() => appends).toEqual([['a', 'b', 'c'], ['d']])
+  await settle(({ resolve }) => resolve())
+  await second
 })
 
-test('the next append waits its time, unless much has come', async () => {
-  const { appends, answers, append } = createLog()
+test('who brings little is held for the interval, who brings much is not, and nothing that comes waits', async () => {
+  const { appends, append, settle } = createLog()
   const queue = new AppendQueue(append, 60_000)
-  const first = queue.append([draft('a')])
-  answers[0]!.resolve()
-  await first
-  void queue.append(Array.from({ length: 500 }, (_, index) => draft(`b${index}`)))
-  await setImmediate()
-  expect(appends.map(({ length }) => length)).toEqual([1, 500])
+  let isHeld = true
+  void queue.append([draft('a')]).then(() => (isHeld = false))
+  await expect.poll(() => appends.length).toBe(1)
+  await settle(({ resolve }) => resolve())
+  const much = queue.append(drafts(500))
+  await expect.poll(() => appends.map(({ length }) => length)).toEqual([1, 500])
+  await settle(({ resolve }) => resolve())
+  await much
+  await delay(20)
+  expect(isHeld).toBe(true)
 })
 
-test('an append that fails fails for all that were in it, and the queue goes on', async () => {
-  const { answers, append } = createLog()
-  const queue = new AppendQueue(append, 0)
-  const [one, two] = [queue.append([draft('a')]), queue.append([draft('b')])]
-  const trouble = new Error('the log is away')
-  answers[0]!.reject(trouble)
-  await expect(one).rejects.toBe(trouble)
-  await setImmediate()
-  answers[1]!.resolve()
-  await two
+test('an append that fails fails at once for all that were in it, and the queue goes on', async () => {
+  const { appends, append, settle } = createLog()
+  const queue = new AppendQueue(append, 60_000)
+  const reason = new Error('the log is away')
+  const outcomes = Promise.allSettled([queue.append([draft('a')]), queue.append([draft('b')])])
+  await expect.poll(() => appends.length).toBe(1)
+  await settle(({ reject }) => reject(reason))
+  expect(await outcomes).toEqual([
+    { status: 'rejected', reason },
+    { status: 'rejected', reason },
+  ])
+  const next = queue.append(drafts(500))
+  await expect.poll(() => appends.length).toBe(2)
+  await settle(({ resolve }) => resolve())
+  await next
 })

@@ -1,26 +1,26 @@
 import type { Draft } from '@flasktoria/live-log/log'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 
-/** A batch that is so large does not wait for others. */
+/** Who brings so many may bring the next ones at once. */
 const enough = 500
 
 type Waiting = { drafts: readonly Draft[]; resolve: () => void; reject: (error: unknown) => void }
 
 /**
- * Puts what comes from several partitions at about the same time into one append: every append costs the log, and each of its
- * readers, far more than an update in it. The first one after a quiet time is appended at once, the next ones together after
- * `lingerMs`. Appends never overlap, so batches that come one after the other stay in order.
+ * Makes few appends of many: each costs the log, and every reader of it, far more than an update in it. What comes from
+ * several partitions at once is appended together; and who brings only a little is held for up to `intervalMs` after it was
+ * appended, so that more comes next time. Nothing that has come waits for it. Appends never overlap, so batches that come one
+ * after the other stay in order.
  */
 export class AppendQueue {
   readonly #append: (drafts: readonly Draft[]) => Promise<void>
-  readonly #lingerMs: number
+  readonly #intervalMs: number
   #waiting: Waiting[] = []
   #isRunning = false
-  #appendedAtMs = -Infinity
 
-  constructor(append: (drafts: readonly Draft[]) => Promise<void>, lingerMs: number) {
+  constructor(append: (drafts: readonly Draft[]) => Promise<void>, intervalMs: number) {
     this.#append = append
-    this.#lingerMs = lingerMs
+    this.#intervalMs = intervalMs
   }
 
   /** Resolves when the log took them. Rejects as the append did that they were in: with all others in it. */
@@ -34,22 +34,25 @@ export class AppendQueue {
   async #run(): Promise<void> {
     this.#isRunning = true
     while (this.#waiting.length > 0) {
-      const waitMs = this.#appendedAtMs + this.#lingerMs - performance.now()
-      if (waitMs > 0 && this.#size < enough) await delay(waitMs)
-      this.#appendedAtMs = performance.now()
+      // The partitions of one fetch are handed over one after the other.
+      await setImmediate()
+      const startedAtMs = performance.now()
       const batches = this.#waiting
       this.#waiting = []
+      const drafts = batches.flatMap((batch) => batch.drafts)
       try {
-        await this.#append(batches.length === 1 ? batches[0]!.drafts : batches.flatMap(({ drafts }) => [...drafts]))
-        for (const { resolve } of batches) resolve()
+        await this.#append(drafts)
+        const restMs = drafts.length < enough ? startedAtMs + this.#intervalMs - performance.now() : 0
+        void release(batches, restMs)
       } catch (error) {
         for (const { reject } of batches) reject(error)
       }
     }
     this.#isRunning = false
   }
+}
 
-  get #size(): number {
-    return this.#waiting.reduce((sum, { drafts }) => sum + drafts.length, 0)
-  }
+async function release(batches: readonly Waiting[], afterMs: number): Promise<void> {
+  if (afterMs > 0) await delay(afterMs)
+  for (const { resolve } of batches) resolve()
 }

@@ -90,7 +90,7 @@ const consumer = kafka.extend({
     .enum(['latest', 'earliest'])
     .default('latest')
     .meta({ description: 'Where a topic begins for a group that never read it.' }),
-  APPEND_LINGER_MS: count(8, 'How long updates may wait for others, to go into the live log together.', 1_000, 0),
+  APPEND_INTERVAL_MS: count(8, 'How far apart appends to the live log stand while few updates come.', 1_000, 0),
   KAFKA_TOPIC_CHECK_MS: count(10_000, 'How often to look for topics that came or went.', 3_600_000, 100),
 })
 

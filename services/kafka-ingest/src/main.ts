@@ -61,7 +61,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
     refusals: createRefusals(deadLetters, ingestMetrics, logger),
     metrics: ingestMetrics,
     logger,
-    ...(config.SOURCE === 'kafka' && { lingerMs: config.APPEND_LINGER_MS }),
+    ...(config.SOURCE === 'kafka' && { appendIntervalMs: config.APPEND_INTERVAL_MS }),
   })
   const historyOptions = await openHistoryOptions(config, parts)
   const history = historyOptions && parts.use(await openHistory(historyOptions, { interpret, metrics, logger }))

@@ -20,8 +20,8 @@ type Parts = {
   refusals: Refusals
   metrics: IngestMetrics
   logger: Logger
-  /** How long updates may wait for others of the next append. */
-  lingerMs?: number
+  /** How far appends of few updates stand apart. */
+  appendIntervalMs?: number
   now?: () => number
 }
 
@@ -38,7 +38,7 @@ export type Pipeline = RecordConsumer & {
  * harm: anomalies have ids, everything else an event time.
  */
 export function createPipeline(parts: Parts): Pipeline {
-  const { interpret, transform, log, refusals, metrics, logger, lingerMs = 0, now = Date.now } = parts
+  const { interpret, transform, log, refusals, metrics, logger, appendIntervalMs = 0, now = Date.now } = parts
   let awaySince: number | undefined
   let newestEventTs: number | null = null
 
@@ -65,7 +65,7 @@ export function createPipeline(parts: Parts): Pipeline {
     metrics.duplicates.inc(duplicates)
   }
 
-  const queue = new AppendQueue(append, lingerMs)
+  const queue = new AppendQueue(append, appendIntervalMs)
 
   const appendPatiently = async (drafts: readonly Draft[], signal: AbortSignal) => {
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
