@@ -11,10 +11,7 @@ function interleaved(readings: readonly Reading[]): Reading[] {
   return Array.from({ length: longest }, (_, index) => fleets.flatMap((fleet) => fleet[index] ?? [])).flat()
 }
 
-/**
- * Lets a recording happen now, again and again: each vehicle in its order, so many readings a second. No two of a vehicle and
- * sensor share a millisecond, for which of them counts would be left to the partitions.
- */
+/** Lets a recording happen now, again and again: each vehicle in its order, so many readings a second. */
 export function createReplay(recording: readonly Reading[], producers: Producers, perSecond: number) {
   const readings = interleaved(recording)
   /** The newest reading of each vehicle and sensor, as it was sent. */
@@ -23,17 +20,11 @@ export function createReplay(recording: readonly Reading[], producers: Producers
   let running: Promise<void> | undefined
   let stopping = new AbortController()
 
-  function nextChunk(): Reading[] {
-    const chunk = new Map<string, Reading>()
-    while (chunk.size < (perSecond * chunkMs) / 1_000) {
-      const reading = readings[position % readings.length]!
-      const key = readingKey(reading)
-      if (chunk.has(key)) break
-      position += 1
-      chunk.set(key, { ...reading, ts: Date.now() })
-    }
-    return [...chunk.values()]
-  }
+  const nextChunk = (): Reading[] =>
+    Array.from({ length: (perSecond * chunkMs) / 1_000 }, () => ({
+      ...readings[position++ % readings.length]!,
+      ts: Date.now(),
+    }))
 
   async function run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
