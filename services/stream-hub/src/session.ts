@@ -16,6 +16,8 @@ const plainFilter = createFilter('', { kinds: plainKinds })
 const onlyEvents = (filter: Filter): Filter => ({ ...filter, kinds: new Set(['anomaly']) })
 const seesEvents = ({ kinds }: Filter) => kinds?.has('anomaly') ?? true
 
+const isPassing = ({ standing }: Course) => standing.at === 'behind' && (standing.walks.length > 0 || standing.pass)
+
 /** One client connection: what it wants to see, how well it takes it, and its courses through the log. Sends nothing by itself. */
 export class Session {
   readonly connection: Connection
@@ -126,7 +128,6 @@ export class Session {
 
   /** The client may lack something that has not changed for long. */
   get #lacksState(): boolean {
-    const isPassing = ({ standing }: Course) => standing.at === 'behind' && (standing.walks.length > 0 || standing.pass)
     return (
       this.fastest.view.mutes !== undefined ||
       this.courses.some(isPassing) ||

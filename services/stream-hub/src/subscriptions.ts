@@ -317,8 +317,9 @@ export class Subscriptions {
     const isShareable = start === 'now' && !filter.view && this.#canShare(session)
     const found = isShareable ? snapshots.find(id, filter, reason, now()) : undefined
     const shared = found && found.seq >= toldTo(session, subscription) ? found : undefined
-    const isStanding = start === 'where it stands' && (!filter.view || stateTo >= window.placesFloor)
-    const seq = shared?.seq ?? (isStanding ? stateTo : window.head)
+    const standsAt = Math.max(stateTo, passedTo(session, subscription))
+    const isStanding = start === 'where it stands' && (!filter.view || standsAt >= window.placesFloor)
+    const seq = shared?.seq ?? (isStanding ? standsAt : window.head)
     subscription.stateTo = subscription.fromSeq = subscription.eventsTo = seq
     if (start !== 'now') Object.assign(subscription, { fromSeq, eventsTo })
     delete subscription.lacksAfter
@@ -377,8 +378,8 @@ export class Subscriptions {
     const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
     const { walks } = this.fallBehind(course)
     // Nothing comes before a snapshot that begins anew: it would be from where the client is not any more.
-    if (walk.snapshot && beginsAnew(walk.snapshot.reason)) walks.unshift(walk)
-    else walks.push(walk)
+    const before = isBeginning(walk) ? walks.filter(isBeginning).length : walks.length
+    walks.splice(before, 0, walk)
   }
 
   /** Whether it is known, and worth telling, what enters and what leaves. */
@@ -471,6 +472,8 @@ export class Subscriptions {
 
 const isOf = (subscription: Subscription) => (walk: Walk) => walk.subscription === subscription
 
+const isBeginning = ({ snapshot }: Walk) => snapshot !== undefined && beginsAnew(snapshot.reason)
+
 const walksOf = ({ standing }: Course): Walk[] => (standing.at === 'behind' ? [...standing.walks] : [])
 
 /** Why it is to get a snapshot of which nothing was sent yet. */
@@ -487,6 +490,12 @@ function toldTo({ subscriptions, sent, fastest }: Session, subscription: Subscri
   return Math.max(0, ...had, sent.frames > 0 ? fastest.position : 0)
 }
 
+/** Up to where the client is being told what enters and leaves its boxes. */
+function passedTo(session: Session, subscription: Subscription): number {
+  const standing = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))?.standing
+  return standing?.at === 'behind' ? (standing.pass?.toSeq ?? 0) : 0
+}
+
 /** How far the client may have come, by what any of its subscriptions has. */
 const furthest = ({ subscriptions }: Session) => {
   const all = [...subscriptions.values()]
@@ -497,12 +506,8 @@ const furthest = ({ subscriptions }: Session) => {
 }
 
 function dropWalks(session: Session, subscription: Subscription): void {
-  for (const { standing, subscriptions } of session.courses) {
-    if (standing.at !== 'behind') continue
-    standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
-    // What entered was to come by one of these walks.
-    if (subscriptions.includes(subscription)) delete standing.pass
-  }
+  for (const { standing } of session.courses)
+    if (standing.at === 'behind') standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
 }
 
 function setRate(subscription: Subscription): void {
