@@ -1,7 +1,7 @@
 import type { ServerMessage } from '@flasktoria/contracts/stream'
 import type { Arena } from './arena.ts'
 import { boxHolds, type Box } from './box.ts'
-import { boxedOf, readyWalk, type Behind, type Course, type Subscription, type Walk } from './course.ts'
+import { boxedOf, isBeginning, readyWalk, type Behind, type Course, type Subscription, type Walk } from './course.ts'
 import { cursorTail, FrameWriter, snapshotHead, snapshotTail, updatesHead, updatesTail } from './frames.ts'
 import type { HubMetrics } from './hub-metrics.ts'
 import { whereNow, type Kept, type LogWindow, type Places } from './log-window.ts'
@@ -69,7 +69,8 @@ export class CatchUp {
       if (walk) {
         this.#sendWalk(session, behind, walk)
         framesLeft--
-      } else if (behind.cursor < targetOf(course, behind)) framesLeft -= this.#sendChanges(course, behind, framesLeft)
+      } else if (session.courses.some(beginsNow)) return true
+      else if (behind.cursor < targetOf(course, behind)) framesLeft -= this.#sendChanges(course, behind, framesLeft)
       else if (behind.pass) delete behind.pass
       else return false
     }
@@ -288,6 +289,12 @@ export class CatchUp {
   #send(session: Session, tail: string, sent: Sent): void {
     this.#deps.send(session, this.#writer.end(tail + cursorTail(this.#deps.cursorOf(session))), sent)
   }
+}
+
+/** Before that, nothing may come on another course of the session: it would be for what the client had before. */
+function beginsNow({ standing }: Course): boolean {
+  const walk = standing.at === 'behind' && readyWalk(standing)
+  return walk ? isBeginning(walk) : false
 }
 
 /** As far as its lane, or as far as the next walk waits for. */

@@ -125,6 +125,8 @@ export type Walk = {
 /** A snapshot for one of these reasons tells a client that it may have missed something. */
 export const beginsAnew = (reason: SnapshotPart['reason']): boolean => reason === 'epoch' || reason === 'cursor_unknown'
 
+export const isBeginning = ({ snapshot }: Walk): boolean => snapshot !== undefined && beginsAnew(snapshot.reason)
+
 export const readyWalk = ({ walks, cursor }: Behind): Walk | undefined => walks.find(({ seq = 0 }) => seq <= cursor)
 
 /** Those of which it has to be told what enters and leaves. */

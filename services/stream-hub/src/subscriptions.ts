@@ -1,6 +1,15 @@
 import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
-import { beginsAnew, boxedOf, Course, standBehind, type Behind, type Subscription, type Walk } from './course.ts'
+import {
+  beginsAnew,
+  boxedOf,
+  Course,
+  isBeginning,
+  standBehind,
+  type Behind,
+  type Subscription,
+  type Walk,
+} from './course.ts'
 import type { SnapshotPart } from './frames.ts'
 import type { Lane, Lanes } from './lane.ts'
 import { whereNow, type Kept, type LogWindow } from './log-window.ts'
@@ -91,7 +100,8 @@ export class Subscriptions {
     else if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
     else {
       const reason = unsaidReason(session, subscription) ?? 'moved'
-      this.#takeSnapshot(session, subscription, reason, reason === 'epoch' ? 'now' : 'where it stands')
+      if (reason === 'epoch') this.beginAnew(session)
+      else this.#takeSnapshot(session, subscription, reason, 'where it stands')
     }
     this.#unshare(session)
   }
@@ -471,8 +481,6 @@ export class Subscriptions {
 }
 
 const isOf = (subscription: Subscription) => (walk: Walk) => walk.subscription === subscription
-
-const isBeginning = ({ snapshot }: Walk) => snapshot !== undefined && beginsAnew(snapshot.reason)
 
 const walksOf = ({ standing }: Course): Walk[] => (standing.at === 'behind' ? [...standing.walks] : [])
 

@@ -46,7 +46,6 @@ export class Application {
   readonly #told = { sinceSeq: 0, updates: 0 }
   /** It sees everything, has never been away, and never wanted anything else. */
   #isUnfiltered: boolean
-  #hadSeveral = false
   #hadEachInBox = false
   #place: Place | undefined
   #session: Session | undefined
@@ -120,7 +119,6 @@ export class Application {
     if (!this.#session || this.protocol === 'plain') return
     this.#isUnfiltered = false
     const second = [...this.pictures.values()].find(({ id, isEnding }) => id !== '1' && !isEnding)
-    this.#hadSeveral = true
     if (!second) return this.#subscribe(this.#addPicture(wishes))
     second.asked.push(undefined)
     this.#place?.hub.unsubscribe(this.#session, second.id)
@@ -249,6 +247,8 @@ export class Application {
     const picture = this.pictures.get(id)
     assert.ok(picture && picture.asked.length > 0, `an answer that nobody asked for: ${id}`)
     if (!picture.understood()) this.pictures.delete(id)
+    // Another rate of one may change the course of all.
+    for (const each of this.pictures.values()) each.forgetPace()
   }
 
   #hearSnapshot({ id, part, reason, more, updates, cursor }: Message<'snapshot'>): void {
@@ -327,14 +327,18 @@ export class Application {
 
   /**
    * Updates come once, whichever subscriptions they are for. A vehicle comes into a box by a snapshot, so what a box does
-   * not show yet is for another subscription, unless there is none, and nothing of the vehicle could be shown until now.
+   * not show yet is for another subscription, if there is one. Only of a box that shows no positions it may be the first thing
+   * that there is to show, and that can't be told apart.
    */
   #takersOf(fact: Fact): Picture[] {
     const { update } = fact
     const wanting = [...this.pictures.values()].filter(({ wishes }) => wants(wishes, update))
     const showing = wanting.filter((picture) => picture.takes(fact))
-    if (showing.length > 0) return showing
-    return wanting.filter(({ wishes }) => !this.#seesPositions(wishes, update.vehicle_id))
+    const doubtful = wanting.filter(
+      (picture) => !showing.includes(picture) && !this.#seesPositions(picture.wishes, update.vehicle_id),
+    )
+    if (wanting.length > 1) for (const picture of doubtful) picture.isVague = true
+    return showing.length > 0 ? showing : doubtful
   }
 
   #seesPositions(wishes: Wishes, vehicle: string): boolean {
@@ -353,12 +357,12 @@ export class Application {
       const { update } = fact
       // A client without sub-protocol gets no snapshot: it knows what came since.
       if (this.isMuted(update) || (!known && this.protocol === 'plain')) continue
-      if (!known && this.#cannotKnow(picture, update)) continue
+      if (!known && picture.isVague) continue
       assert.ok(known === fact, `${told} shows ${known && nameOf(known)} instead of ${nameOf(fact)}`)
     }
     for (const { fact } of picture.state.values())
       assert.ok(
-        expected.has(keyOf(fact.update)) || this.isMuted(fact.update) || this.#cannotKnow(picture, fact.update),
+        expected.has(keyOf(fact.update)) || this.isMuted(fact.update) || picture.isVague,
         `${told} still shows ${nameOf(fact)}`,
       )
   }
@@ -367,11 +371,6 @@ export class Application {
   checkCounts(entries: readonly Fact[]): void {
     const appended = entries.slice(this.#told.sinceSeq).filter(({ isLate }) => !isLate).length
     if (this.#isUnfiltered) assert.equal(this.#told.updates, appended, 'delivered + conflated = appended')
-  }
-
-  /** Which vehicles are in a box is told by what they show: one that shows nothing there may do so elsewhere. */
-  #cannotKnow(picture: Picture, { vehicle_id: vehicle }: Update): boolean {
-    return picture.wishes.bbox !== undefined && this.#hadSeveral && !this.#seesPositions(picture.wishes, vehicle)
   }
 }
 

@@ -17,6 +17,8 @@ export class Picture {
   readonly owed = new Set<Fact>()
   /** Where it can go on; undefined: it has to begin anew. */
   cursor: string | undefined
+  /** Of some vehicles it may show too much or too little, for what came could have been for another one. */
+  isVague = false
   /** On which connection it began. */
   beganOn = 0
   #isWhole = false
@@ -59,6 +61,7 @@ export class Picture {
     this.cursor = undefined
     this.beganOn = connection
     this.#isWhole = false
+    this.isVague = false
     this.state.clear()
     this.#newest.clear()
   }
@@ -141,7 +144,10 @@ export class Picture {
   }
 
   show(snapshot: { facts: readonly Fact[]; reason: string; isReplacing: boolean; isWhole: boolean }): void {
-    if (snapshot.isReplacing) this.state.clear()
+    if (snapshot.isReplacing) {
+      this.state.clear()
+      this.isVague = false
+    }
     this.#isWhole = snapshot.isWhole
     if (!snapshot.isWhole) this.cursor = undefined
     for (const fact of snapshot.facts) {
