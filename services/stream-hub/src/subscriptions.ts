@@ -1,27 +1,18 @@
 import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
-import {
-  beginsAnew,
-  boxedOf,
-  Course,
-  isBeginning,
-  standBehind,
-  type Behind,
-  type Subscription,
-  type Walk,
-} from './course.ts'
+import { beginsAnew, boxedOf, Course, isBeginning, type Behind, type Subscription, type Walk } from './course.ts'
+import type { Courses } from './courses.ts'
 import type { SnapshotPart } from './frames.ts'
-import type { Lane, Lanes } from './lane.ts'
 import { whereNow, type Kept, type LogWindow } from './log-window.ts'
 import { parseResumeCursor, type ResumeCursor } from './resume-cursor.ts'
 import type { Session } from './session.ts'
 import type { SharedSnapshots } from './shared-snapshots.ts'
-import { canonicalText, createFilter, sees, type Filter } from './subscription.ts'
-import { isMuted, seesAnomalies, viewSees, type View } from './view.ts'
+import { canonicalText, createFilter, sees, type Filter, type Wishes } from './subscription.ts'
+import { isMuted, seesAnomalies, viewSees } from './view.ts'
 
 type Deps = {
   window: LogWindow
-  lanes: Lanes<Course>
+  courses: Courses
   snapshots: SharedSnapshots
   now: () => number
   /** Vehicles left the view of a subscription. */
@@ -37,32 +28,21 @@ const intervalsMs = [20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000]
 export const laneIntervalMs = (atLeastMs: number): number =>
   atLeastMs === 0 ? 0 : (intervalsMs.find((interval) => interval >= atLeastMs) ?? intervalsMs.at(-1)!)
 
-/** Makes, changes and ends subscriptions, and gives every session the courses that they need. Sends nothing but `leave`. */
+/** Makes, changes and ends subscriptions: what of the state each is owed. Sends nothing but `leave`. */
 export class Subscriptions {
   readonly #deps: Deps
-  readonly #behind = new Set<Course>()
+  readonly #courses: Courses
 
   constructor(deps: Deps) {
     this.#deps = deps
+    this.#courses = deps.courses
   }
 
-  /** Who is to be brought forward. */
-  get behind(): Set<Course> {
-    return this.#behind
-  }
-
-  open(session: Session): void {
-    this.#arrange(session)
-  }
-
-  end(session: Session): void {
-    session.isClosed = true
-    for (const course of session.courses) this.#end(course)
-  }
-
-  subscribe(session: Session, { type: _, id, cursor: resumeAt, ...wishes }: Subscribe): void {
+  subscribe(session: Session, message: Subscribe): void {
     const { window } = this.#deps
-    this.#note(session)
+    const { id, cursor: resumeAt } = message
+    const wishes = wishesOf(message)
+    this.#courses.note(session)
     const { head } = window
     const filter = createFilter(id, wishes)
     const begin = { fromSeq: head, stateTo: head, eventsTo: head }
@@ -77,16 +57,18 @@ export class Subscriptions {
   }
 
   unsubscribe(session: Session, id: string): void {
-    this.#note(session)
+    this.#courses.note(session)
     const subscription = session.subscriptions.get(id)!
     session.subscriptions.delete(id)
     dropWalks(session, subscription)
-    this.#arrange(session)
+    this.#courses.arrange(session)
   }
 
   /** What is absent in the message stays as it is. */
-  update(session: Session, { type: _, id, ...changes }: UpdateSubscription): void {
-    this.#note(session)
+  update(session: Session, message: UpdateSubscription): void {
+    const { id } = message
+    const changes = wishesOf(message)
+    this.#courses.note(session)
     const subscription = session.subscriptions.get(id)!
     const before = subscription.filter
     const wishes = { ...subscription.wishes, ...changes }
@@ -96,7 +78,7 @@ export class Subscriptions {
     subscription.wishes = wishes
     setRate(subscription)
     subscription.filter = filter
-    if (canonicalText(before) === canonicalText(filter)) this.#arrange(session)
+    if (canonicalText(before) === canonicalText(filter)) this.#courses.arrange(session)
     else if (this.#canMove(session, subscription, before)) this.#move(session, subscription, before)
     else {
       const reason = unsaidReason(session, subscription) ?? 'moved'
@@ -111,8 +93,8 @@ export class Subscriptions {
     const before = session.mutes
     session.mutes = mutes
     session.awaitsMutes = false
-    this.#note(session)
-    this.#arrange(session)
+    this.#courses.note(session)
+    this.#courses.arrange(session)
     this.#unshare(session)
     if (before && before.size > 0) for (const course of session.courses) this.#walkUncovered(course, before)
   }
@@ -120,9 +102,9 @@ export class Subscriptions {
   /** Frames come no closer than this. */
   slow(session: Session, intervalMs: number): void {
     if (session.slowedMs === intervalMs) return
-    this.#note(session)
+    this.#courses.note(session)
     session.slowedMs = intervalMs
-    this.#arrange(session)
+    this.#courses.arrange(session)
   }
 
   /** The log began anew: nothing that was sent counts any more. */
@@ -130,7 +112,7 @@ export class Subscriptions {
     const { head } = this.#deps.window
     session.toldGapTo.anomaly = session.toldGapTo.sensordata = 0
     for (const course of session.courses) {
-      const behind = this.fallBehind(course)
+      const behind = this.#courses.fallBehind(course)
       behind.cursor = head
       behind.walks = []
       delete behind.pass
@@ -151,7 +133,7 @@ export class Subscriptions {
     const { head } = window
     if (session.aheadUntilMs === undefined || now() < session.aheadUntilMs) return
     session.aheadUntilMs = undefined
-    this.#note(session)
+    this.#courses.note(session)
     const lost = [...session.subscriptions.values()].filter(
       ({ stateTo, eventsTo }) => stateTo > head || eventsTo > head,
     )
@@ -164,7 +146,7 @@ export class Subscriptions {
     for (const subscription of session.subscriptions.values()) {
       const { owes } = subscription
       if (!owes) continue
-      this.#note(session)
+      this.#courses.note(session)
       this.#takeSnapshot(session, subscription, owes, 'where it stands')
       this.#unshare(session)
     }
@@ -172,7 +154,7 @@ export class Subscriptions {
 
   /** The whole state of a box, because nobody knows any more what was in it. Events are not touched. */
   retakeBox(session: Session, subscription: Subscription): void {
-    this.#note(session)
+    this.#courses.note(session)
     this.#takeSnapshot(session, subscription, 'cursor_unknown', 'with the state')
   }
 
@@ -192,107 +174,6 @@ export class Subscriptions {
     }
   }
 
-  fallBehind(course: Course, cursor = course.position): Behind {
-    const { standing } = course
-    if (standing.at === 'behind') return standing
-    const behind = standBehind(cursor)
-    if (standing.at === 'closed') return behind
-    course.lane.groups.leave(course, standing.group)
-    this.#behind.add(course)
-    return (course.standing = behind)
-  }
-
-  goLive(course: Course): void {
-    if (this.#behind.delete(course)) this.#join(course)
-  }
-
-  #join(course: Course): void {
-    const { lane, session, view } = course
-    const group = lane.groups.join(course, session.protocol, view, session.courses.length > 1)
-    course.standing = { at: 'live', group }
-  }
-
-  #end(course: Course): void {
-    if (course.standing.at === 'live') course.lane.groups.leave(course, course.standing.group)
-    course.standing = { at: 'closed' }
-    this.#behind.delete(course)
-    this.#deps.lanes.leave(course.lane)
-  }
-
-  /** Writes down what each subscription has, before its course changes. */
-  #note(session: Session): void {
-    const { courses, subscriptions } = session
-    for (const course of courses)
-      for (const subscription of course.subscriptions)
-        subscription.stateTo = Math.max(subscription.stateTo, course.position)
-    for (const subscription of subscriptions.values())
-      subscription.eventsTo = Math.max(subscription.eventsTo, session.fastest.position)
-  }
-
-  /** One course for each interval, each no further than what its subscriptions have. */
-  #arrange(session: Session): void {
-    const { lanes, window } = this.#deps
-    const all = [...session.subscriptions.values()]
-    const wanted = all.length === 0 ? [session.slowedMs] : all.map((one) => session.intervalOf(one))
-    const intervals = [...new Set(wanted)].toSorted((one, other) => one - other)
-    const old = new Map(session.courses.map((course) => [course.lane.intervalMs, course]))
-    const positions = session.courses.map(({ position }) => position)
-    session.courses = intervals.map((intervalMs, index) => {
-      const own = all.filter((one) => session.intervalOf(one) === intervalMs)
-      const isFastest = index === 0
-      const view = session.viewOf(own, isFastest ? all.filter((one) => !own.includes(one)) : undefined)
-      const had = [...own.map(({ stateTo }) => stateTo), ...(isFastest ? all.map(({ eventsTo }) => eventsTo) : [])]
-      // A client without subscriptions, as the plain ones are, goes on where it is.
-      if (all.length === 0) had.push(...positions)
-      const has = Math.min(...had)
-      const course = old.get(intervalMs)
-      if (!course) return this.#begin(session, lanes.enter(intervalMs, window.head), own, view, has)
-      old.delete(intervalMs)
-      course.subscriptions = own
-      if (course.position > has) this.#takeBack(course, has)
-      // Another hub was quicker than this one.
-      else if (course.lane.flushedTo < Math.max(...had)) this.fallBehind(course)
-      course.view = view
-      return course
-    })
-    for (const course of old.values()) this.#dissolve(session, course)
-    for (const course of session.courses) this.#regroup(course)
-  }
-
-  #begin(session: Session, lane: Lane<Course>, own: Subscription[], view: View, has: number): Course {
-    const course = new Course(session, lane, own, view, standBehind(Math.min(has, this.#deps.window.head)))
-    this.#behind.add(course)
-    return course
-  }
-
-  #takeBack(course: Course, cursor: number): void {
-    this.fallBehind(course).cursor = cursor
-    course.session.toldGapTo.anomaly = course.session.toldGapTo.sensordata = 0
-  }
-
-  /** Its subscriptions have other courses now, which walk what it has not yet walked. */
-  #dissolve(session: Session, course: Course): void {
-    const { standing, subscriptions } = course
-    this.#end(course)
-    if (standing.at !== 'behind') return
-    for (const walk of standing.walks) {
-      const heir = session.courses.find((one) => walk.subscription && one.subscriptions.includes(walk.subscription))
-      this.fallBehind(heir ?? session.fastest).walks.push(walk)
-    }
-    if (standing.pass)
-      for (const one of subscriptions)
-        if (one.filter.view && session.subscriptions.has(one.id)) this.retakeBox(session, one)
-  }
-
-  #regroup(course: Course): void {
-    const { standing, lane, session, view } = course
-    if (standing.at !== 'live') return
-    const { group } = standing
-    if (group.view.signature === view.signature && group.hasOwnCursors === session.courses.length > 1) return
-    lane.groups.leave(course, group)
-    this.#join(course)
-  }
-
   #resume(session: Session, subscription: Subscription, { seq, stateTo }: ResumeCursor): void {
     const { window, now } = this.#deps
     subscription.fromSeq = 0
@@ -305,7 +186,7 @@ export class Subscriptions {
     if (stateTo < seq) subscription.lacksAfter = stateTo
     const isLost = subscription.filter.view && (stateTo < seq || seq < window.placesFloor)
     if (isLost) this.#takeSnapshot(session, subscription, 'cursor_unknown', 'with the state')
-    else this.#arrange(session)
+    else this.#courses.arrange(session)
   }
 
   /** `start`: what begins now: all, or its state alone, so that no event is missed, or nothing, so that no reading is. */
@@ -338,7 +219,7 @@ export class Subscriptions {
       if (start === 'now' && seesAnomalies([filter])) session.owesGap.anomaly = true
       if (filter.every) session.owesGap.sensordata = true
     }
-    this.#arrange(session)
+    this.#courses.arrange(session)
     const vehicles = filter.view ? window.vehiclesIn(filter.view.box, seq) : filter.vehicles
     const placeOf = filter.view ? window.placesAt(seq) : whereNow
     this.#walk(session, subscription, {
@@ -369,7 +250,7 @@ export class Subscriptions {
     const { stateTo, eventsTo } = furthest(session)
     subscription.stateTo = stateTo
     if (isNew) subscription.fromSeq = subscription.eventsTo = eventsTo
-    this.#arrange(session)
+    this.#courses.arrange(session)
   }
 
   /** The same, made for one session alone. */
@@ -386,7 +267,7 @@ export class Subscriptions {
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
     const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
-    const { walks } = this.fallBehind(course)
+    const { walks } = this.#courses.fallBehind(course)
     // Nothing comes before a snapshot that begins anew: it would be from where the client is not any more.
     const before = isBeginning(walk) ? walks.filter(isBeginning).length : walks.length
     walks.splice(before, 0, walk)
@@ -406,7 +287,8 @@ export class Subscriptions {
       session.takesData &&
       stateTo >= window.placesFloor &&
       stateTo <= window.head &&
-      isBounded(before) &&
+      // A client that named its vehicles may wait for all that there is of one: then it does not know yet that it is there.
+      (before.view !== undefined || (isBounded(before) && !filter.view)) &&
       isBounded(filter) &&
       restOf(before) === restOf(filter)
     )
@@ -420,7 +302,7 @@ export class Subscriptions {
     const left = [...had].filter((vehicle) => !has.has(vehicle))
     const entered = new Set([...has].filter((vehicle) => !had.has(vehicle)))
     const placeOf = window.placesAt(stateTo)
-    this.#arrange(session)
+    this.#courses.arrange(session)
     if (entered.size > 0)
       this.#walk(session, subscription, {
         subscription,
@@ -435,7 +317,7 @@ export class Subscriptions {
 
   /** The present state of what was muted. */
   #walkUncovered(course: Course, before: MuteRules): void {
-    const behind = this.fallBehind(course)
+    const behind = this.#courses.fallBehind(course)
     const { session, subscriptions } = course
     const muted = new Set([...before].map(({ vehicle }) => vehicle))
     for (const subscription of boxedOf(course)) this.#walkUncoveredIn(subscription, course, behind, muted)
@@ -518,6 +400,11 @@ function dropWalks(session: Session, subscription: Subscription): void {
     if (standing.at === 'behind') standing.walks = standing.walks.filter((walk) => !isOf(subscription)(walk))
 }
 
+/** What a message says of wishes; what it does not say is absent. */
+function wishesOf(message: Subscribe | UpdateSubscription): Wishes {
+  return Object.fromEntries(Object.entries(message).filter(([name]) => !['type', 'id', 'cursor'].includes(name)))
+}
+
 function setRate(subscription: Subscription): void {
   const { maxRateHz } = subscription.wishes
   subscription.intervalMs = laneIntervalMs(maxRateHz === undefined ? 0 : 1_000 / maxRateHz)
@@ -526,4 +413,9 @@ function setRate(subscription: Subscription): void {
 const isBounded = ({ view, vehicles }: Filter) => view !== undefined || vehicles !== undefined
 
 /** All of a filter but which vehicles it is about. */
-const restOf = ({ vehicles: _, view: __, ...rest }: Filter) => canonicalText(rest)
+function restOf(filter: Filter): string {
+  const rest: { -readonly [Key in keyof Filter]: Filter[Key] } = { ...filter }
+  delete rest.vehicles
+  delete rest.view
+  return canonicalText(rest)
+}
