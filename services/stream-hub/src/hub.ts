@@ -6,6 +6,7 @@ import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Arena } from './arena.ts'
 import { CatchUp, type Sent } from './catch-up.ts'
 import type { Course } from './course.ts'
+import { Courses } from './courses.ts'
 import { FlushFrames, type Frame } from './flush-frames.ts'
 import { cursorTail, type Protocol } from './frames.ts'
 import { Freshness } from './freshness.ts'
@@ -63,6 +64,7 @@ export class Hub implements LogListener {
   readonly #lanes: Lanes<Course>
   readonly #sessions = new Set<Session>()
   readonly #snapshots: SharedSnapshots
+  readonly #courses: Courses
   readonly #subscriptions: Subscriptions
   readonly #catchUp: CatchUp
   readonly #pulse: Pulse
@@ -85,9 +87,14 @@ export class Hub implements LogListener {
     this.#window = new LogWindow(options)
     this.#lanes = new Lanes(options.pace)
     this.#snapshots = new SharedSnapshots(this.#window)
-    this.#subscriptions = new Subscriptions({
+    this.#courses = new Courses({
       window: this.#window,
       lanes: this.#lanes,
+      retakeBox: (session, subscription) => this.#subscriptions.retakeBox(session, subscription),
+    })
+    this.#subscriptions = new Subscriptions({
+      window: this.#window,
+      courses: this.#courses,
       snapshots: this.#snapshots,
       now,
       sayLeave: (session, id, vehicles) =>
@@ -118,7 +125,7 @@ export class Hub implements LogListener {
     const isNewEpoch = snapshot.epoch !== this.#window.epoch
     this.#metrics.logSnapshots.inc({ reason: snapshot.reason })
     // Before the window changes: what a live session has is known by what its lane was sent.
-    for (const session of this.#sessions) for (const course of session.courses) this.#subscriptions.fallBehind(course)
+    for (const session of this.#sessions) for (const course of session.courses) this.#courses.fallBehind(course)
     this.#window.load(snapshot, this.#now())
     this.#snapshots.clear()
     this.#catchUp.forgetShared()
@@ -167,7 +174,7 @@ export class Hub implements LogListener {
   open(connection: Connection, protocol: Protocol, awaitsMutes: boolean): Session {
     const session = new Session(connection, protocol, awaitsMutes, this.#options.session, this.#now())
     this.#sessions.add(session)
-    this.#subscriptions.open(session)
+    this.#courses.arrange(session)
     const { epoch, head } = this.#window
     if (protocol === 'v2')
       this.say(session, {
@@ -252,7 +259,8 @@ export class Hub implements LogListener {
   hearClose(session: Session, code: number): void {
     if (session.isClosed) return
     this.#metrics.closes.inc({ code: closeLabel(code) })
-    this.#subscriptions.end(session)
+    session.isClosed = true
+    this.#courses.end(session)
     this.#sessions.delete(session)
   }
 
@@ -268,7 +276,7 @@ export class Hub implements LogListener {
 
   /** Brings courses forward in turns, for about as long as it may. True: there is more to do at once. */
   catchUp(budgetMs: number): boolean {
-    const { behind } = this.#subscriptions
+    const { behind } = this.#courses
     const startedAtMs = this.#now()
     for (const course of behind) {
       const { session, standing } = course
@@ -278,7 +286,7 @@ export class Hub implements LogListener {
         // To the end of the set, where this loop comes by again.
         behind.delete(course)
         behind.add(course)
-      } else if (session.takesData && course.isReadyToGoLive) this.#subscriptions.goLive(course)
+      } else if (session.takesData && course.isReadyToGoLive) this.#courses.goLive(course)
     }
     return false
   }
@@ -299,7 +307,7 @@ export class Hub implements LogListener {
       if (session.subscriptions.size > 0 && nowMs - session.fedAtMs >= this.#options.feedIntervalMs)
         this.#sayFeed(session, feed)
     }
-    if (this.#subscriptions.behind.size > 0) this.#wake()
+    if (this.#courses.behind.size > 0) this.#wake()
   }
 
   figures(): HubFigures {
@@ -341,7 +349,7 @@ export class Hub implements LogListener {
   }
 
   #leaveLane(session: Session, lane: Lane<Course>): void {
-    for (const course of session.courses) if (course.lane === lane) this.#subscriptions.fallBehind(course)
+    for (const course of session.courses) if (course.lane === lane) this.#courses.fallBehind(course)
   }
 
   #flushKept(lane: Lane<Course>, kept: readonly Kept[], span: readonly [number, number]): void {
@@ -446,7 +454,7 @@ export class Hub implements LogListener {
   /** Its connection takes no more for now. Everything up to `reachedSeq` was sent on this course. */
   #block(session: Session, course?: Course, reachedSeq?: number): void {
     const { isLive } = session
-    if (course) this.#subscriptions.fallBehind(course, reachedSeq)
+    if (course) this.#courses.fallBehind(course, reachedSeq)
     this.#hold(session)
     this.#fallBehind(session)
     if (isLive) this.#pulse.noteFall(session)
@@ -458,7 +466,7 @@ export class Hub implements LogListener {
   }
 
   #fallBehind(session: Session): void {
-    for (const course of session.courses) this.#subscriptions.fallBehind(course)
+    for (const course of session.courses) this.#courses.fallBehind(course)
   }
 
   #cursorOf(session: Session): string {
