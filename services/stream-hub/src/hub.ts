@@ -180,7 +180,7 @@ export class Hub implements LogListener {
       this.say(session, {
         type: 'hello',
         epoch,
-        cursor: formatResumeCursor({ epoch, seq: head, stateTo: head }),
+        cursor: formatResumeCursor({ epoch, seq: head, stateTo: head, reach: head }),
         heartbeatMs: this.#options.pingIntervalMs,
         server: this.#options.serverName,
       })
@@ -354,7 +354,7 @@ export class Hub implements LogListener {
 
   #flushKept(lane: Lane<Course>, kept: readonly Kept[], span: readonly [number, number]): void {
     const { epoch } = this.#window
-    const cursorAt = (seq: number, stateTo: number) => formatResumeCursor({ epoch, seq, stateTo })
+    const cursorAt = (seq: number, stateTo: number) => formatResumeCursor({ epoch, seq, stateTo, reach: seq })
     const frames = new FlushFrames({ arena: this.#arena, window: this.#window, kept, span, cursorAt })
     for (const [group, concern] of lane.groups.concerned(kept, whereNow))
       frames.give(group, concern, (some) => this.#sendToGroup(group, some, span))

@@ -53,7 +53,9 @@ export class Session {
   fellBehindAtMs = -Infinity
   fedAtMs = -Infinity
 
-  /** It waits for this hub, up to then: it comes from another one that was quicker. */
+  /** Its client may have something from up to here: it comes from another hub … */
+  reach = 0
+  /** … that was quicker, and waits for this one, up to then. */
   aheadUntilMs: number | undefined
 
   /** It has to be told that some may be missing, whatever the window remembers. */
@@ -123,7 +125,7 @@ export class Session {
     const isAhead = this.courses.some((course) => positionOf(course) > seq && boxedOf(course).length > 0)
     const lacksState = isAhead || this.#lacksState
     const stateTo = lacksState ? noState : Math.min(seq, ...this.courses.map(positionOf))
-    return { seq, stateTo }
+    return { seq, stateTo, reach: Math.max(seq, ...this.courses.map(positionOf)) }
   }
 
   /** The client may lack something that has not changed for long. */

@@ -110,6 +110,7 @@ export class Subscriptions {
   /** The log began anew: nothing that was sent counts any more. */
   beginAnew(session: Session): void {
     const { head } = this.#deps.window
+    session.reach = 0
     session.toldGapTo.anomaly = session.toldGapTo.sensordata = 0
     for (const course of session.courses) {
       const behind = this.#courses.fallBehind(course)
@@ -122,9 +123,9 @@ export class Subscriptions {
   }
 
   /** Its client comes from a hub that was quicker than this one: what it is told by this one would be older. */
-  isAhead({ subscriptions }: Session): boolean {
+  isAhead({ subscriptions, reach }: Session): boolean {
     const { head } = this.#deps.window
-    return subscriptions.values().some(({ stateTo, eventsTo }) => stateTo > head || eventsTo > head)
+    return reach > head || subscriptions.values().some(({ stateTo, eventsTo }) => stateTo > head || eventsTo > head)
   }
 
   /** A cursor that lay ahead, and that the log did not reach in time, was none. */
@@ -135,8 +136,9 @@ export class Subscriptions {
     session.aheadUntilMs = undefined
     this.#courses.note(session)
     const lost = [...session.subscriptions.values()].filter(
-      ({ stateTo, eventsTo }) => stateTo > head || eventsTo > head,
+      ({ stateTo, eventsTo }) => session.reach > head || stateTo > head || eventsTo > head,
     )
+    session.reach = 0
     for (const subscription of lost) subscription.stateTo = subscription.eventsTo = head
     for (const subscription of lost) this.#takeSnapshot(session, subscription, 'cursor_unknown')
   }
@@ -174,11 +176,12 @@ export class Subscriptions {
     }
   }
 
-  #resume(session: Session, subscription: Subscription, { seq, stateTo }: ResumeCursor): void {
+  #resume(session: Session, subscription: Subscription, { seq, stateTo, reach }: ResumeCursor): void {
     const { window, now } = this.#deps
     subscription.fromSeq = 0
     subscription.stateTo = subscription.eventsTo = seq
-    if (seq > window.head) session.aheadUntilMs = now() + aheadForMs
+    session.reach = Math.max(session.reach, reach)
+    if (reach > window.head) session.aheadUntilMs = now() + aheadForMs
     // What was subscribed to just before begins where the client stands, not behind it.
     for (const { subscription: other, snapshot } of session.courses.flatMap(walksOf))
       if (other && other.stateTo < seq && snapshot?.reason === 'subscribed' && snapshot.part === 0)

@@ -286,9 +286,7 @@ export class Application {
       const takers = this.#takersOf(fact)
       assert.ok(takers.length > 0, `not asked for: ${nameOf(fact)}`)
       const isNews = takers.map((picture) => picture.learn(fact, this.#hasSeveralRates))
-      // Where each reading counts, all have one rate.
-      const wanting = [...this.pictures.values()].filter(({ wishes }) => wants(wishes, update))
-      if (!this.#wantsEach) wanting.toSorted((one, other) => other.maxRateHz - one.maxRateHz)[0]!.flushedAt(atMs)
+      if (!this.#hasSeveralRates) takers[0]!.flushedAt(atMs)
       assert.ok(isNews.includes(true), `came twice: ${nameOf(fact)}`)
       const isEach = update.update_type === 'sensordata' && this.#wantsEach
       assert.ok(isEach || !keys.has(keyOf(update)), `two of a key in one frame: ${nameOf(fact)}`)
