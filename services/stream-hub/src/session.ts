@@ -51,7 +51,8 @@ export class Session {
   /** Frames come no closer than this, because it was slow; 0: no bound. */
   slowedMs = 0
   fellBehindAtMs = -Infinity
-  fedAtMs = -Infinity
+  /** When it was told how fresh the data is. */
+  fedAtMs: number
 
   /** Its client may have something from up to here: it comes from another hub … */
   reach = 0
@@ -69,7 +70,7 @@ export class Session {
     this.awaitsMutes = awaitsMutes
     this.messages = new Allowance(limits.messagesPerSecond, limits.messagesPerSecond)
     this.errors = new Allowance(limits.errorsBurst, limits.errorsPerMinute / 60)
-    this.openedAtMs = this.progressAtMs = this.heardAtMs = this.pingedAtMs = nowMs
+    this.openedAtMs = this.fedAtMs = this.progressAtMs = this.heardAtMs = this.pingedAtMs = nowMs
   }
 
   /** The course that events come on. */
