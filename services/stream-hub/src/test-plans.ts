@@ -90,7 +90,7 @@ const deeds = fc.oneof(
   deed(4, 'report', vehicle),
   deed(6, 'turn', hub),
   deed(4, 'pass', fc.constantFrom(20, 100, 600)),
-  deed(1, 'pass', fc.constantFrom(1_500, 3_000)),
+  deed(1, 'pass', fc.constantFrom(1_500, 3_000, 40_000)),
   deed(2, 'hold', hub),
   deed(3, 'deliver', hub, fc.nat(3)),
   deed(1, 'breakOff', hub),

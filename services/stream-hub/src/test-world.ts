@@ -9,8 +9,6 @@ import { keyOf, nameOf, ReferenceModel, sensorOf, type Fact, type Wishes } from 
 
 export type Bounds = { ringLength: number; maxEvents: number; maxRecent: number }
 
-const stepMs = 20
-
 /** One thing that happens: its name, and with what. */
 export type Deed = { [Name in keyof Deeds]: [Name, ...Parameters<Deeds[Name]>] }[keyof Deeds]
 export type Deeds = Pick<
@@ -157,6 +155,7 @@ class World {
   pass(ms: number): void {
     // A cursor that is ahead of a slow hub for long is taken for none.
     if (this.#stations.some(({ way }) => way.isHeld)) this.mayHaveGaps = true
+    const stepMs = ms > 10_000 ? 500 : 20
     for (const end = this.nowMs + ms; this.nowMs < end;) {
       this.nowMs += stepMs
       for (const [at, { clock }] of this.#stations.entries()) {
