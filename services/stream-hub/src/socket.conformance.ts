@@ -154,7 +154,8 @@ export function describeSocketServer(getListen: () => Listen): void {
         connection!.send(JSON.stringify({ index, text: text(65_536) })),
       )
       expect(new Set(results)).toEqual(new Set(order))
-      expect(results).toEqual(results.toSorted((a, b) => order.indexOf(a) - order.indexOf(b)))
+      // Between them, the kernel may take what waited, and more.
+      expect([results[0], results.at(-1)]).toEqual(['sent', 'refused'])
       // One frame may go beyond.
       expect(connection!.bufferedBytes).toBeGreaterThan(1 << 20)
       expect(connection!.bufferedBytes).toBeLessThan((1 << 20) + 2 * 65_536)
