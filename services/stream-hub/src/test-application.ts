@@ -298,6 +298,11 @@ export class Application {
     return [...this.pictures.values()].some(({ wishes }) => wishes.every)
   }
 
+  /** A client without sub-protocol asks for nothing. */
+  get #answered(): Picture[] {
+    return [...this.pictures.values()].filter(({ isAnswered }) => isAnswered || this.protocol === 'plain')
+  }
+
   /** Then what several subscriptions see comes with each of them. */
   get #hasSeveralRates(): boolean {
     return new Set([...this.pictures.values()].map(({ maxRateHz }) => maxRateHz)).size > 1
@@ -312,9 +317,7 @@ export class Application {
 
   #learnEvent(fact: Fact): void {
     const { update, place } = fact
-    const takers = [...this.pictures.values()].filter(
-      ({ wishes }) => wants(wishes, update) && wantsThere(wishes, place),
-    )
+    const takers = this.#answered.filter(({ wishes }) => wants(wishes, update) && wantsThere(wishes, place))
     assert.ok(takers.length > 0, `not asked for: ${nameOf(fact)}`)
     const cameOn = this.#anomalies.get(fact)
     const isForgotten = cameOn !== undefined && takers.every(({ beganOn }) => beganOn > cameOn)
@@ -330,7 +333,7 @@ export class Application {
    */
   #takersOf(fact: Fact): Picture[] {
     const { update } = fact
-    const wanting = [...this.pictures.values()].filter(({ wishes }) => wants(wishes, update))
+    const wanting = this.#answered.filter(({ wishes }) => wants(wishes, update))
     const showing = wanting.filter((picture) => picture.takes(fact))
     const doubtful = wanting.filter(
       (picture) => !showing.includes(picture) && !this.#seesPositions(picture.wishes, update.vehicle_id),

@@ -19,6 +19,8 @@ export class Picture {
   cursor: string | undefined
   /** Of some vehicles it may show too much or too little, for what came could have been for another one. */
   isVague = false
+  /** What came before the hub knew of it, was not for it. */
+  isAnswered = false
   /** On which connection it began. */
   beganOn = 0
   #isWhole = false
@@ -51,6 +53,7 @@ export class Picture {
   /** It is subscribed to anew. */
   beginAsWanted(connection: number): void {
     this.begin(connection)
+    this.isAnswered = false
     this.wishes = this.wanted
     this.asked = []
     this.owed.clear()
@@ -76,6 +79,7 @@ export class Picture {
   /** The hub has understood what it was asked first. False: this is over. */
   understood(): boolean {
     const wishes = this.asked.shift()
+    this.isAnswered = true
     if (!wishes) return false
     if (wishes !== this.wishes) {
       this.wishes = wishes

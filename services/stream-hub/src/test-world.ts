@@ -157,11 +157,12 @@ class World {
     if (this.#stations.some(({ way }) => way.isHeld)) this.mayHaveGaps = true
     const stepMs = ms > 10_000 ? 500 : 20
     for (const end = this.nowMs + ms; this.nowMs < end;) {
+      const isNewSecond = this.nowMs % 1_000 >= 1_000 - stepMs
       this.nowMs += stepMs
       for (const [at, { clock }] of this.#stations.entries()) {
         clock.nowMs = this.nowMs
         this.turn(at)
-        if (this.nowMs % 1_000 === 0) this.sweep(at)
+        if (isNewSecond) this.sweep(at)
       }
     }
   }
