@@ -125,6 +125,13 @@ test('the first reading of a vehicle shows in the box that asked for readings on
   expect(vehiclesOf(fleet, 'map')).toEqual(['v'])
 })
 
+test('a reading that another subscription wants, too, does not take the place of a newer one', () => {
+  const late = { ...reading('v', 's'), timestamp: 0 } as Update
+  const fleet = fleetAfter({ a: {}, each: { every: true } }, snapshot('a', [reading('v', 's')]), updates(late))
+  expect(fleet.view('a').readings.get('v')?.get('s')).toMatchObject({ timestamp: 1 })
+  expect(fleet.view('each').readings.get('v')?.get('s')).toMatchObject({ timestamp: 0 })
+})
+
 test('what a subscription showed is gone with it', () => {
   const fleet = fleetAfter({}, snapshot('map', [position('v')]), { type: 'ack', id: 'map' })
   expect(vehiclesOf(fleet, 'map')).toEqual([])

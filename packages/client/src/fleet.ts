@@ -26,9 +26,13 @@ export class View {
       case 'position':
         this.positions.set(vehicle, update)
         break
-      case 'sensordata':
-        below(this.readings, vehicle).set(update.sensor_id, update)
+      case 'sensordata': {
+        const readings = below(this.readings, vehicle)
+        // An older one comes where another subscription wants each.
+        if ((readings.get(update.sensor_id)?.timestamp ?? -Infinity) <= update.timestamp)
+          readings.set(update.sensor_id, update)
         break
+      }
       case 'sensorstatus':
         below(this.statuses, vehicle).set(update.sensor_id, update.value)
         break

@@ -159,7 +159,8 @@ export class LiveSocket {
     handle?.(message)
     // It may have been closed by that.
     if (this.#hearing.signal.aborted) return
-    if ('cursor' in message && message.type !== 'hello') this.#keepCursor(message)
+    // Not that of a gap: who comes back is told of it again.
+    if ('cursor' in message && message.type !== 'hello' && message.type !== 'gap') this.#keepCursor(message)
     if (message.type === 'hello') this.#heartbeatMs = message.heartbeatMs
     else if (message.type === 'bye') this.#comeBackMs = message.reconnectAfterMs
     else if (message.type === 'ack') this.#hearAnswer(message.id, true)
@@ -181,7 +182,7 @@ export class LiveSocket {
     this.#tellChanges(id)
   }
 
-  #keepCursor(message: MessageOf<'snapshot' | 'updates' | 'leave' | 'gap'>): void {
+  #keepCursor(message: MessageOf<'snapshot' | 'updates' | 'leave'>): void {
     this.#cursor = message.cursor
     const subscription = message.type === 'snapshot' && this.#subscriptions.get(message.id)
     if (subscription) subscription.standing = message.more ? 'empty' : 'changed'

@@ -64,10 +64,11 @@ const wishes = {
   positionsOnly: z.boolean().optional().meta({ description: 'Short for kinds ["position"].' }),
   maxRateHz: z.number().min(0.1).max(100).optional().meta({
     description:
-      'At most so many frames a second; what came between is conflated. Anomalies come with the fastest subscription of a session.',
+      'At most so many frames a second; what came between is conflated. Anomalies come with the fastest subscription of a session; what subscriptions of several rates see in common comes with each.',
   }),
   every: z.boolean().optional().meta({
-    description: 'Every reading of sensordata, not only the newest one; what could not be kept is told by `gap`.',
+    description:
+      'Every reading of sensordata, not only the newest one; what could not be kept is told by `gap`. Where one subscription wants that, all of its session have one rate, that of the fastest.',
   }),
 }
 const isOneChoice = ({ vehicles, bbox }: { vehicles?: unknown; bbox?: unknown }) => !(vehicles && bbox)
@@ -172,7 +173,9 @@ export const leaveSchema = z
 export const gapSchema = z
   .object({
     type: z.literal('gap'),
-    cursor: cursorSchema,
+    cursor: cursorSchema.meta({
+      description: 'Where the stream goes on. No place to resume from: who does so from the one before is told again.',
+    }),
     kind: z.enum(['anomaly', 'sensordata']).meta({ description: '`sensordata`: of subscriptions with `every` only.' }),
     since: z
       .int()
