@@ -100,10 +100,10 @@ export class Picture {
     return this.wishes.maxRateHz ?? Infinity
   }
 
-  /** Something was sent to it that nobody else of its session wants as often; what was held up may come right before the next. */
+  /** Something was sent to it; what was held up, and the rest of a frame that was cut, may come right before the next. */
   flushedAt(nowMs: number): void {
     if (nowMs === this.#flushedAtMs) return
-    this.#allowance = Math.min(2, this.#allowance + ((nowMs - this.#flushedAtMs) / 1_000) * this.maxRateHz)
+    this.#allowance = Math.min(3, this.#allowance + ((nowMs - this.#flushedAtMs) / 1_000) * this.maxRateHz)
     this.#flushedAtMs = nowMs
     assert.ok(this.#allowance >= 1, `too many frames for ${this.maxRateHz} Hz`)
     if (this.maxRateHz < Infinity) this.#allowance -= 1
