@@ -472,8 +472,8 @@ describe('the live socket', () => {
       },
       { timeout: 10_000, interval: 1 },
     )
-    // Linux doubles what is asked for.
-    expect(heldFor(socket, origin)).toBeLessThanOrEqual(2 * 128 * 1_024)
+    // Linux doubles what is asked for, and one segment may go beyond.
+    expect(heldFor(socket, origin)).toBeLessThanOrEqual(2 * 128 * 1_024 + 65_536)
     client!.close(4_001, 'tooSlow')
     socket.resume()
     const [code] = (await once(socket, 'close')) as [number]
