@@ -58,7 +58,7 @@ test('a port that another program has is named before anything is started', asyn
 })
 
 test('a recycled pid is not taken for the process of the pid file', () => {
-  writeFileSync(join(dir, 'echo.pid'), `${process.pid} 1\n`)
+  writeFileSync(join(dir, 'echo.process'), `${process.pid} 1\n`)
   expect(findDaemon({ dir, name: 'echo' })).toBeUndefined()
 })
 

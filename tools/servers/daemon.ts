@@ -31,7 +31,8 @@ export type Daemon = {
 export type Server = Daemon & { url: string }
 
 export const logFile = ({ dir, name }: DaemonPlan) => join(dir, 'log', `${name}.log`)
-const pidFile = ({ dir, name }: Pick<DaemonPlan, 'dir' | 'name'>) => join(dir, `${name}.pid`)
+/** Not NAME.pid: nginx writes that itself. */
+const pidFile = ({ dir, name }: Pick<DaemonPlan, 'dir' | 'name'>) => join(dir, `${name}.process`)
 
 /** When the kernel started a process, in its ticks since boot; undefined when there is no such process, or only its zombie. */
 function startedAt(pid: number): string | undefined {
