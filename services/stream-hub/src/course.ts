@@ -101,7 +101,7 @@ export type Behind = {
   pass?: { toSeq: number; entered: ReadonlyMap<Subscription, ReadonlySet<string>> }
 }
 
-export const standBehind = (cursor: number, walks: Walk[] = []): Behind => ({ at: 'behind', cursor, walks })
+export const standBehind = (cursor: number): Behind => ({ at: 'behind', cursor, walks: [] })
 
 /** A part of the state that the client has to be sent, whenever it changed last. */
 export type Walk = {

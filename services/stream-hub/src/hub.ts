@@ -5,7 +5,7 @@ import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import { Arena } from './arena.ts'
 import { CatchUp, type Sent } from './catch-up.ts'
-import type { Course } from './course.ts'
+import { boxedOf, type Course } from './course.ts'
 import { Courses } from './courses.ts'
 import { FlushFrames, type Frame } from './flush-frames.ts'
 import { cursorTail, type Protocol } from './frames.ts'
@@ -125,7 +125,7 @@ export class Hub implements LogListener {
     const isNewEpoch = snapshot.epoch !== this.#window.epoch
     this.#metrics.logSnapshots.inc({ reason: snapshot.reason })
     // Before the window changes: what a live session has is known by what its lane was sent.
-    for (const session of this.#sessions) for (const course of session.courses) this.#courses.fallBehind(course)
+    for (const session of this.#sessions) this.#fallBehind(session)
     this.#window.load(snapshot, this.#now())
     this.#snapshots.clear()
     this.#catchUp.forgetShared()
@@ -399,9 +399,7 @@ export class Hub implements LogListener {
         break
       }
       // What entered and left its boxes was told up to the end, of the updates only a part was sent.
-      if (isCut)
-        for (const one of course.subscriptions)
-          if (course.view.boxed.includes(one.filter)) this.#subscriptions.retakeBox(session, one)
+      if (isCut) for (const boxed of boxedOf(course)) this.#subscriptions.retakeBox(session, boxed)
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Subscribe, UpdateSubscription } from '@flasktoria/contracts/stream'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
-import { beginsAnew, boxedOf, Course, isBeginning, type Behind, type Subscription, type Walk } from './course.ts'
+import { beginsAnew, boxedOf, isBeginning, type Behind, type Course, type Subscription, type Walk } from './course.ts'
 import type { Courses } from './courses.ts'
 import type { SnapshotPart } from './frames.ts'
 import { whereNow, type Kept, type LogWindow } from './log-window.ts'
@@ -269,7 +269,7 @@ export class Subscriptions {
   }
 
   #walk(session: Session, subscription: Subscription, walk: Walk): void {
-    const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
+    const course = courseOf(session, subscription)!
     const { walks } = this.#courses.fallBehind(course)
     // Nothing comes before a snapshot that begins anew: it would be from where the client is not any more.
     const before = isBeginning(walk) ? walks.filter(isBeginning).length : walks.length
@@ -279,7 +279,7 @@ export class Subscriptions {
   /** Whether it is known, and worth telling, what enters and what leaves. */
   #canMove(session: Session, subscription: Subscription, before: Filter): boolean {
     const { filter, stateTo, lacksAfter, untold } = subscription
-    const course = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))!
+    const course = courseOf(session, subscription)!
     const { standing } = course
     const isWaiting = standing.at === 'behind' && (standing.pass || standing.walks.some(isOf(subscription)))
     const { window } = this.#deps
@@ -365,6 +365,9 @@ export class Subscriptions {
   }
 }
 
+const courseOf = ({ courses }: Session, subscription: Subscription): Course | undefined =>
+  courses.find(({ subscriptions }) => subscriptions.includes(subscription))
+
 const isOf = (subscription: Subscription) => (walk: Walk) => walk.subscription === subscription
 
 const walksOf = ({ standing }: Course): Walk[] => (standing.at === 'behind' ? [...standing.walks] : [])
@@ -385,7 +388,7 @@ function toldTo({ subscriptions, sent, fastest }: Session, subscription: Subscri
 
 /** Up to where the client is being told what enters and leaves its boxes. */
 function passedTo(session: Session, subscription: Subscription): number {
-  const standing = session.courses.find(({ subscriptions }) => subscriptions.includes(subscription))?.standing
+  const standing = courseOf(session, subscription)?.standing
   return standing?.at === 'behind' ? (standing.pass?.toSeq ?? 0) : 0
 }
 
