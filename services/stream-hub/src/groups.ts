@@ -1,7 +1,7 @@
 import { boxHolds, type Box } from './box.ts'
 import type { Protocol } from './frames.ts'
 import { BoxIndex } from './grid.ts'
-import type { Kept, Places } from './log-window.ts'
+import type { Kept } from './log-window.ts'
 import type { Filter } from './subscription.ts'
 import type { View } from './view.ts'
 
@@ -71,8 +71,8 @@ export class Groups<Member> {
     }
   }
 
-  /** The groups that may see something of what is flushed; `placeOf` tells where vehicles are at its end. */
-  concerned(kept: readonly Kept[], placeOf: Places): Map<Group<Member>, Concern> {
+  /** The groups that may see something of what is flushed. It ends now, so vehicles are where they are. */
+  concerned(kept: readonly Kept[]): Map<Group<Member>, Concern> {
     const concerned = new Map<Group<Member>, Concern>()
     const concernOf = (group: Group<Member>) => {
       let concern = concerned.get(group)
@@ -89,7 +89,7 @@ export class Groups<Member> {
       for (const group of this.#naming.get(entry.vehicle) ?? []) touch(group)
       if (this.#boxes.size === 0) continue
       const { kind, vehicle } = entry
-      const place = placeOf(where)
+      const { place } = where
       const isMove = kind === 'position' && !moved.has(vehicle)
       this.#boxes.forEachAt(place, ({ box, group, filter, tellsMoves }) => {
         touch(group)

@@ -13,7 +13,7 @@ import { Freshness } from './freshness.ts'
 import type { Group } from './groups.ts'
 import { closeLabel, type HubFigures, type HubMetrics } from './hub-metrics.ts'
 import { Lanes, type Lane } from './lane.ts'
-import { LogWindow, whereNow, type Kept, type WindowBounds } from './log-window.ts'
+import { LogWindow, type Kept, type WindowBounds } from './log-window.ts'
 import type { PaceBounds } from './pace.ts'
 import { Pulse, type PulseOptions } from './pulse.ts'
 import { formatResumeCursor, noState } from './resume-cursor.ts'
@@ -356,7 +356,7 @@ export class Hub implements LogListener {
     const { epoch } = this.#window
     const cursorAt = (seq: number, stateTo: number) => formatResumeCursor({ epoch, seq, stateTo, reach: seq })
     const frames = new FlushFrames({ arena: this.#arena, window: this.#window, kept, span, cursorAt })
-    for (const [group, concern] of lane.groups.concerned(kept, whereNow))
+    for (const [group, concern] of lane.groups.concerned(kept))
       frames.give(group, concern, (some) => this.#sendToGroup(group, some, span))
   }
 

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { boxHolds, type Place } from './box.ts'
 import { select } from './flush-frames.ts'
 import { Groups } from './groups.ts'
-import { whereNow, type Kept, type Whereabouts } from './log-window.ts'
+import type { Kept, Whereabouts } from './log-window.ts'
 import { createFilter, sees, type Seen, type Wishes } from './subscription.ts'
 import { baseSees, createView, viewSees, type View } from './view.ts'
 
@@ -93,11 +93,11 @@ describe('a view', () => {
         const kept = updates.map((entry, seq) => ({ seq, entry, where: whereIs(entry) }) as unknown as Kept)
         const groups = new Groups<string>()
         const group = groups.join('member', 'v2', one, false)
-        const concerned = groups.concerned(kept, whereNow).get(group)
+        const concerned = groups.concerned(kept).get(group)
         const touched = updates.flatMap((what, index) => (isTouched(one, what) ? [index] : []))
         expect(concerned?.touched ?? []).toEqual(touched)
         groups.leave('member', group)
-        expect(groups.concerned(kept, whereNow).size).toBe(0)
+        expect(groups.concerned(kept).size).toBe(0)
       }),
     )
   })
