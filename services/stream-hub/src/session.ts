@@ -8,13 +8,12 @@ import type { Kept, Places } from './log-window.ts'
 import { noState, type ResumeCursor } from './resume-cursor.ts'
 import { createFilter, sees, type Filter } from './subscription.ts'
 import type { Connection } from './transport.ts'
-import { createView, isMuted, viewSees, type View } from './view.ts'
+import { createView, isMuted, seesEvents, viewSees, type View } from './view.ts'
 
 export type SessionLimits = { messagesPerSecond: number; errorsBurst: number; errorsPerMinute: number }
 
 const plainFilter = createFilter('', { kinds: plainKinds })
 const onlyEvents = (filter: Filter): Filter => ({ ...filter, kinds: new Set(['anomaly']) })
-const seesEvents = ({ kinds }: Filter) => kinds?.has('anomaly') ?? true
 
 const isPassing = ({ standing }: Course) => standing.at === 'behind' && (standing.walks.length > 0 || standing.pass)
 

@@ -58,8 +58,7 @@ async function listenWithUws(uws: Uws, exclusive: ListenOptions, options: Socket
 }
 
 async function importUws(): Promise<Uws> {
-  // The addon reads it when it is loaded; there is no other way to tell it.
-  // oxlint-disable-next-line node/no-process-env
+  // oxlint-disable-next-line node/no-process-env -- the addon reads it when it is loaded; there is no other way to tell it
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= String(maxHeaderBytes)
   try {
     const { default: uws } = await import('uWebSockets.js')

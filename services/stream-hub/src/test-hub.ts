@@ -1,4 +1,5 @@
 import type { ServerMessage } from '@flasktoria/contracts/stream'
+import type { AnomalyUpdate } from '@flasktoria/contracts/updates'
 import type { Draft } from '@flasktoria/live-log/log'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { createHubMetrics } from './hub-metrics.ts'
@@ -130,22 +131,24 @@ export const sensordata = (vehicle: string, sensor: string, value: number, event
   }),
 })
 
+export const anomalyUpdate = (vehicle: string, desc: string, timestamp: number): AnomalyUpdate => ({
+  update_type: 'anomaly',
+  desc,
+  cost_impact: '100',
+  vehicle_id: vehicle,
+  declared_timestamp: '',
+  detection_timestamp: '',
+  cause: 'a stone',
+  actions: 'inflate/replace',
+  downtime: '30',
+  timestamp,
+})
+
 export const anomaly = (vehicle: string, desc: string, eventTs = Date.now()): Draft => ({
   kind: 'anomaly',
   vehicle,
   sensor: '',
   eventTs,
   id: `anomaly-${events++}`,
-  json: JSON.stringify({
-    update_type: 'anomaly',
-    desc,
-    cost_impact: '100',
-    vehicle_id: vehicle,
-    declared_timestamp: '',
-    detection_timestamp: '',
-    cause: 'a stone',
-    actions: 'inflate/replace',
-    downtime: '30',
-    timestamp: eventTs,
-  }),
+  json: JSON.stringify(anomalyUpdate(vehicle, desc, eventTs)),
 })

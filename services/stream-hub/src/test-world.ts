@@ -1,7 +1,7 @@
 import type { Update, VehiclestatusUpdate } from '@flasktoria/contracts/updates'
 import type { Snapshot } from '@flasktoria/live-log/log'
 import assert from 'node:assert/strict'
-import { createTestHub } from './test-hub.ts'
+import { anomalyUpdate, createTestHub } from './test-hub.ts'
 import { Application, type Place } from './test-application.ts'
 import type { Stall } from './test-line.ts'
 import { TestLog, type Way } from './test-log.ts'
@@ -109,18 +109,7 @@ class World {
   }
 
   report(vehicle: string) {
-    return this.#append(0, (timestamp, number) => ({
-      update_type: 'anomaly',
-      desc: String(number),
-      cost_impact: '100',
-      vehicle_id: vehicle,
-      declared_timestamp: '',
-      detection_timestamp: '',
-      cause: 'a stone',
-      actions: 'inflate/replace',
-      downtime: '30',
-      timestamp,
-    }))
+    return this.#append(0, (timestamp, number) => anomalyUpdate(vehicle, String(number), timestamp))
   }
 
   async #append(age: number, make: (eventTs: number, number: number) => Said): Promise<void> {

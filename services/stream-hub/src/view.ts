@@ -65,5 +65,6 @@ export const wantsEach = ({ each }: View, seen: Seen, place: Place | undefined):
 export const isMuted = (mutes: MuteRules | undefined, { kind, vehicle, sensor }: Seen): boolean =>
   mutes !== undefined && kind !== 'anomaly' && mutes.isMuted(kind, vehicle, sensor)
 
-export const seesAnomalies = (filters: readonly Filter[]): boolean =>
-  filters.some(({ kinds }) => kinds?.has('anomaly') ?? true)
+export const seesEvents = ({ kinds }: Filter): boolean => kinds?.has('anomaly') ?? true
+
+export const seesAnomalies = (filters: readonly Filter[]): boolean => filters.some(seesEvents)
