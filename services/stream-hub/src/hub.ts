@@ -383,11 +383,7 @@ export class Hub implements LogListener {
         const result = session.connection.send(bytes)
         if (result !== 'refused') {
           reachedSeq = frame.toSeq
-          const { sent } = session
-          sent.frames++
-          sent.bytes += bytes.length
-          sent.delivered += frame.updates
-          sent.conflated += frame.conflated
+          session.countSent(bytes.length, frame)
           total.frames++
           total.bytes += bytes.length
           total.updates += frame.updates
@@ -416,17 +412,15 @@ export class Hub implements LogListener {
     return framed
   }
 
-  #sendCatchUp(session: Session, bytes: Uint8Array, { updates, conflated, how }: Sent): void {
+  #sendCatchUp(session: Session, bytes: Uint8Array, sent: Sent): void {
+    const { updates, conflated, how } = sent
     const result = session.connection.send(bytes)
     // Nothing was buffered, and still it was refused: this connection is lost. The client resumes on the next one.
     if (result === 'refused') return this.close(session, 'tooSlow')
     if (result === 'queued') this.#hold(session)
-    const { sent, protocol } = session
-    sent.frames++
-    sent.bytes += bytes.length
-    sent.delivered += updates
-    sent.conflated += conflated
-    if (how === 'caught_up') sent.caughtUp += updates
+    session.countSent(bytes.length, sent)
+    if (how === 'caught_up') session.sent.caughtUp += updates
+    const { protocol } = session
     this.#metrics.frames.inc({ protocol })
     this.#metrics.bytes.inc({ protocol }, bytes.length)
     this.#metrics.updates.inc({ how }, updates)

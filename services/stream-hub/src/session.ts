@@ -107,6 +107,14 @@ export class Session {
     return createView([...filters, ...events.map(onlyEvents)], this.mutes)
   }
 
+  /** A frame was handed to its connection. */
+  countSent(bytes: number, { updates, conflated }: { updates: number; conflated: number }): void {
+    this.sent.frames++
+    this.sent.bytes += bytes
+    this.sent.delivered += updates
+    this.sent.conflated += conflated
+  }
+
   /** Whether a subscription shows an entry to the client. */
   sees({ filter }: Subscription, entry: Kept['entry'], place: Place | undefined): boolean {
     return sees(filter, entry, place) && !isMuted(this.mutes, entry)
