@@ -18,6 +18,8 @@ export class FlushLoop {
   readonly #sweeper: NodeJS.Timeout
   #immediate: NodeJS.Immediate | undefined
   #timer: NodeJS.Timeout | undefined
+  #isSoon = false
+  #isStopped = false
 
   constructor(hub: Flushable) {
     this.#hub = hub
@@ -28,7 +30,18 @@ export class FlushLoop {
     this.#immediate ??= setImmediate(() => this.#run())
   }
 
+  /** What came with the same read is flushed together, and a flush that is due needs no turn of its own. */
+  flushSoon(): void {
+    if (this.#isSoon) return
+    this.#isSoon = true
+    queueMicrotask(() => {
+      this.#isSoon = false
+      if (!this.#immediate && !this.#isStopped) this.#waitFor(this.#hub.flushDue())
+    })
+  }
+
   stop(): void {
+    this.#isStopped = true
     clearInterval(this.#sweeper)
     clearTimeout(this.#timer)
     clearImmediate(this.#immediate)
@@ -36,10 +49,15 @@ export class FlushLoop {
 
   #run(): void {
     this.#immediate = undefined
-    clearTimeout(this.#timer)
     const waitMs = this.#hub.flushDue()
     const hasMore = this.#hub.catchUp(catchUpBudgetMs)
-    if (hasMore || waitMs <= 0) this.wake()
+    if (hasMore) this.wake()
+    else this.#waitFor(waitMs)
+  }
+
+  #waitFor(waitMs: number): void {
+    clearTimeout(this.#timer)
+    if (waitMs <= 0) this.wake()
     else if (waitMs < Infinity) this.#timer = setTimeout(() => this.#run(), waitMs)
   }
 }

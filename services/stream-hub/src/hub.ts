@@ -3,6 +3,7 @@ import type { ServerMessage, Subscribe, UpdateSubscription } from '@flasktoria/c
 import type { FeedReport } from '@flasktoria/live-log/feed'
 import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
+import type { Histogram } from '@flasktoria/service-kit/metrics'
 import { Arena } from './arena.ts'
 import { CatchUp, type Sent } from './catch-up.ts'
 import { boxedOf, type Course } from './course.ts'
@@ -41,6 +42,8 @@ type Deps = {
   wallNow: () => number
   /** There is something to flush, or a session to bring forward. */
   wake: () => void
+  /** The same, and there is nothing but news to flush. */
+  flushSoon: () => void
 }
 
 type Sum = { frames: number; bytes: number; updates: number; conflated: number }
@@ -59,6 +62,7 @@ export class Hub implements LogListener {
   readonly #now: () => number
   readonly #wallNow: () => number
   readonly #wake: () => void
+  readonly #flushSoon: () => void
   readonly #arena = new Arena()
   readonly #window: LogWindow
   readonly #lanes: Lanes<Course>
@@ -73,16 +77,18 @@ export class Hub implements LogListener {
   #firstSentTo = 0
   /** Since the metrics were told. */
   readonly #flushed: Record<Protocol, Sum> = { plain: { ...nothing }, v2: { ...nothing } }
+  readonly #observed: { histogram: Histogram; ms: number }[] = []
   #sweeping: Iterator<Session> = [].values()
   #isConnected = false
   #heardAtMs: number
 
-  constructor({ options, metrics, now, wallNow, wake }: Deps) {
+  constructor({ options, metrics, now, wallNow, wake, flushSoon }: Deps) {
     this.#options = options
     this.#metrics = metrics
     this.#now = now
     this.#wallNow = wallNow
     this.#wake = wake
+    this.#flushSoon = flushSoon
     this.#heardAtMs = now()
     this.#window = new LogWindow(options)
     this.#lanes = new Lanes(options.pace)
@@ -143,7 +149,8 @@ export class Hub implements LogListener {
     this.#freshness.hear(entries, this.#wallNow())
     this.#heardAtMs = nowMs
     for (const { isLate } of entries) if (isLate) this.#metrics.late.inc()
-    this.#wake()
+    this.#flushSoon()
+    if (this.#courses.behind.size > 0) this.#wake()
   }
 
   onConnected(isConnected: boolean): void {
@@ -345,7 +352,7 @@ export class Hub implements LogListener {
     this.#observeAge(kept, to)
     const costMs = this.#now() - startedAtMs
     this.#lanes.hasFlushed(lane, startedAtMs, costMs)
-    this.#metrics.flushSeconds.observe(costMs / 1000)
+    this.#observed.push({ histogram: this.#metrics.flushSeconds, ms: costMs })
   }
 
   #leaveLane(session: Session, lane: Lane<Course>): void {
@@ -360,8 +367,9 @@ export class Hub implements LogListener {
       frames.give(group, concern, (some) => this.#sendToGroup(group, some, span))
   }
 
-  /** A counter of the metrics costs more than a frame: they are told of all flushes together. */
+  /** To count costs more than a frame: the metrics are told of many flushes together. */
   #tellFlushed(): void {
+    for (const { histogram, ms } of this.#observed.splice(0)) histogram.observe(ms / 1000)
     for (const protocol of ['plain', 'v2'] as const) {
       const { frames, bytes, updates, conflated } = this.#flushed[protocol]
       this.#metrics.frames.inc({ protocol }, frames)
@@ -469,8 +477,10 @@ export class Hub implements LogListener {
   #observeAge(kept: readonly Kept[], to: number): void {
     const oldest = kept.find(({ seq, isCurrent }) => isCurrent && seq > this.#firstSentTo)?.entry
     const nowTs = this.#wallNow()
-    if (oldest) this.#metrics.recordToFrameSeconds.observe((nowTs - oldest.eventTs) / 1000)
-    if (oldest && oldest.appendedAt > 0) this.#metrics.logToFrameSeconds.observe((nowTs - oldest.appendedAt) / 1000)
+    const { recordToFrameSeconds, logToFrameSeconds } = this.#metrics
+    if (oldest) this.#observed.push({ histogram: recordToFrameSeconds, ms: nowTs - oldest.eventTs })
+    if (oldest && oldest.appendedAt > 0)
+      this.#observed.push({ histogram: logToFrameSeconds, ms: nowTs - oldest.appendedAt })
     this.#firstSentTo = Math.max(this.#firstSentTo, to)
   }
 }

@@ -51,6 +51,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
     now,
     wallNow: Date.now,
     wake: () => loop.wake(),
+    flushSoon: () => loop.flushSoon(),
   })
   const loop = new FlushLoop(hub)
   parts.defer(() => loop.stop())

@@ -8,8 +8,8 @@ import { eventually } from './test-socket.ts'
 
 test('flushes stand further apart when they cost more, within bounds', () => {
   const bounds = { minMs: 8, maxMs: 250 }
-  expect([0, 1, 3, 15, 30, 60, 90, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
-    8, 8, 20, 100, 100, 100, 150, 250,
+  expect([0, 1, 3, 15, 30, 60, 150, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
+    8, 8, 20, 100, 200, 200, 250, 250,
   ])
 })
 
@@ -66,7 +66,28 @@ test('the loop flushes when something is due, and comes again when the next is',
   await eventually(() => flushedAt.length === 3)
   expect(flushedAt[2]! - flushedAt[1]!).toBeGreaterThan(35)
   loop.wake()
+  loop.flushSoon()
   loop.stop()
   await sleep(50)
   expect(flushedAt).toHaveLength(3)
+})
+
+test('news is flushed before the event loop turns, together with what came with it, and with nothing else', async () => {
+  const calls: string[] = []
+  const hub = {
+    flushDue: () => calls.push('flush') && Infinity,
+    catchUp: () => calls.push('catch up') < 0,
+    sweep: () => {},
+  }
+  const loop = new FlushLoop(hub)
+  loop.flushSoon()
+  loop.flushSoon()
+  expect(calls).toEqual([])
+  await Promise.resolve()
+  expect(calls).toEqual(['flush'])
+  loop.wake()
+  loop.flushSoon()
+  await eventually(() => calls.length === 3)
+  expect(calls).toEqual(['flush', 'flush', 'catch up'])
+  loop.stop()
 })

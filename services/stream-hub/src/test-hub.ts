@@ -31,6 +31,7 @@ export function createTestHub(options: Partial<HubOptions> = {}) {
     now: () => clock.nowMs,
     wallNow: () => clock.nowMs,
     wake: () => {},
+    flushSoon: () => {},
   })
   const tick = { ...hubOptions, ...options }.pace.minMs
   /** Every lane without a rate is due. */
