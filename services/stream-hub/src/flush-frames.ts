@@ -146,7 +146,7 @@ export class FlushFrames {
         const place = selection[next]!
         const { entry, where, isCurrent } = this.#kept[place]!
         if (!isCurrent && !wantsEach(view, entry, where.place)) {
-          conflated++
+          if (!entry.isLate) conflated++
           continue
         }
         bytes += this.#offsets[place + 1]! - this.#offsets[place]!

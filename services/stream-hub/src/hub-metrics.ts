@@ -14,7 +14,10 @@ export const createHubMetrics = ({ counter, histogram }: Metrics) => ({
   /** `flushed`: in the shared frame of a group; `caught_up`: to a session that was behind; `snapshot`; `unmuted`. */
   updates: counter('stream_updates_total', 'Updates delivered, over all sessions.', ['how']),
   conflated: counter('stream_conflated_total', 'Older updates that newer ones stood for, over all sessions.'),
-  late: counter('stream_late_total', 'Entries skipped because the state was newer.'),
+  late: counter(
+    'stream_late_total',
+    'Readings that came when the state was newer: who wants each gets them, nobody else.',
+  ),
   fellBehind: counter(
     'stream_fell_behind_total',
     'Sessions that left their group: a frame was not sent at once, or took too long to arrive.',

@@ -6,7 +6,10 @@ import { PlaceIndex } from './grid.ts'
 /** Where the vehicle of an entry is now; of an event, where it was when that was read. */
 export type Whereabouts = { readonly vehicle: string; place: Place | undefined }
 
-/** An entry that the hub remembers. A MERGE entry stops being current when a newer one of its key arrives. */
+/**
+ * An entry that the hub remembers. A MERGE entry stops being current when a newer one of its key arrives; a reading that
+ * comes late never is.
+ */
 export type Kept = {
   readonly seq: number
   readonly entry: Entry
@@ -44,7 +47,7 @@ export class LogWindow {
   readonly #bounds: WindowBounds
   #epoch = ''
   #head = 0
-  /** By seq modulo its length; empty where an entry was late. Complete after `#ringFloor`. */
+  /** By seq modulo its length. Complete after `#ringFloor`. */
   #ring: (Kept | undefined)[]
   #ringFloor = 0
   /** Re-inserted on update, so that iteration goes by seq. */
@@ -83,7 +86,7 @@ export class LogWindow {
     this.#trimmedTo = oldest ? oldest.seq - 1 : snapshot.head
     this.#ringFloor = Math.max(this.#trimmedTo, snapshot.head - this.#ring.length)
     for (const entry of snapshot.state) if (entry.seq <= this.#trimmedTo) this.#keep(entry, nowMs)
-    for (const entry of snapshot.recent) if (!entry.isLate) this.#keep(entry, nowMs)
+    for (const entry of snapshot.recent) this.#keep(entry, nowMs)
     this.#head = this.#placesFloor = snapshot.head
   }
 
@@ -91,8 +94,7 @@ export class LogWindow {
     for (const entry of entries) {
       this.#head = entry.seq
       this.#ringFloor = Math.max(this.#ringFloor, entry.seq - this.#ring.length)
-      if (entry.isLate) this.#ring[entry.seq % this.#ring.length] = undefined
-      else this.#keep(entry, nowMs)
+      this.#keep(entry, nowMs)
     }
   }
 
@@ -214,8 +216,18 @@ export class LogWindow {
   }
 
   #keep(entry: Entry, arrivedAtMs: number): void {
-    const kept = isMerge(entry) ? this.#keepState(entry, arrivedAtMs) : this.#keepEvent(entry, arrivedAtMs)
+    const kept = this.#remember(entry, arrivedAtMs)
     if (kept.seq > this.#ringFloor) this.#ring[kept.seq % this.#ring.length] = kept
+  }
+
+  #remember(entry: Entry, arrivedAtMs: number): Kept {
+    if (!isMerge(entry)) return this.#keepEvent(entry, arrivedAtMs)
+    return entry.isLate ? this.#lateOne(entry, arrivedAtMs) : this.#keepState(entry, arrivedAtMs)
+  }
+
+  #lateOne(entry: Entry, arrivedAtMs: number): Kept {
+    const where = this.#vehicles.get(entry.vehicle) ?? { vehicle: entry.vehicle, place: undefined }
+    return { seq: entry.seq, entry, arrivedAtMs, where, before: undefined, isCurrent: false }
   }
 
   #keepState(entry: Entry, arrivedAtMs: number): Kept {

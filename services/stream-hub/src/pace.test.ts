@@ -8,8 +8,8 @@ import { eventually } from './test-socket.ts'
 
 test('flushes stand further apart when they cost more, within bounds', () => {
   const bounds = { minMs: 8, maxMs: 250 }
-  expect([0, 1, 3, 15, 30, 60, 150, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
-    8, 8, 20, 100, 200, 200, 250, 250,
+  expect([0, 1.44, 2.88, 15, 30, 60, 150, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
+    8, 12, 24, 125, 200, 200, 250, 250,
   ])
 })
 

@@ -1,7 +1,7 @@
 export type PaceBounds = { minMs: number; maxMs: number }
 
 /** Few clients get milliseconds: flushes stand so close that they take this share of the time … */
-const easyShare = 0.15
+const easyShare = 0.12
 export const easyMs = 200
 /** … and many get throughput: beyond `easyMs`, they may take this share. */
 const fullShare = 0.6

@@ -146,7 +146,7 @@ export class Session {
   }
 
   /**
-   * Whether an entry after the cursor of a course has to be sent: `conflated` if only because a newer one comes. A
+   * Whether an entry after the cursor of a course has to be sent: `conflated` if not, for a newer one comes. A
    * subscription that resumes further back than the others takes the cursor back with it; an event that the client has by
    * another one is not sent again.
    */
@@ -162,7 +162,8 @@ export class Session {
     if (this.protocol === 'v2' && !course.subscriptions.some(lacks)) return 'no'
     const isEach = () =>
       entry.kind === 'sensordata' && course.subscriptions.some((one) => one.filter.every && lacks(one))
-    return isCurrent || isEach() ? 'yes' : 'conflated'
+    if (isCurrent || isEach()) return 'yes'
+    return entry.isLate ? 'no' : 'conflated'
   }
 
   #needsEvent({ seq, entry, where }: Kept): boolean {

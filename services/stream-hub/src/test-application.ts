@@ -283,9 +283,11 @@ export class Application {
         this.#learnEvent(fact)
         continue
       }
-      const takers = this.#takersOf(fact)
+      const takers = fact.isLate ? this.#chartersOf(fact) : this.#takersOf(fact)
       assert.ok(takers.length > 0, `not asked for: ${nameOf(fact)}`)
-      const isNews = takers.map((picture) => picture.learn(fact, this.#hasSeveralRates))
+      const isNews = takers.map((picture) =>
+        fact.isLate ? picture.learnLate(fact) : picture.learn(fact, this.#hasSeveralRates),
+      )
       if (!this.#hasSeveralRates) takers[0]!.flushedAt(atMs)
       assert.ok(isNews.includes(true), `came twice: ${nameOf(fact)}`)
       const isEach = update.update_type === 'sensordata' && this.#wantsEach
@@ -310,7 +312,6 @@ export class Application {
 
   #check(update: Update): Fact {
     const fact = this.#world.factOf(update)
-    assert.ok(!fact.isLate, `a late record: ${nameOf(fact)}`)
     assert.ok(!isMuted(this.#arrivingMutes, update), `muted: ${nameOf(fact)}`)
     return fact
   }
@@ -324,6 +325,11 @@ export class Application {
     assert.ok(cameOn === undefined || isForgotten, `came twice: ${nameOf(fact)}`)
     this.#anomalies.set(fact, this.#connections)
     for (const { owed } of this.pictures.values()) owed.delete(fact)
+  }
+
+  /** Who wants each reading. */
+  #chartersOf({ update }: Fact): Picture[] {
+    return this.#answered.filter(({ wishes }) => wishes.every && wants(wishes, update))
   }
 
   /**

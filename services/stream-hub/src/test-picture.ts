@@ -29,6 +29,7 @@ export class Picture {
   #forgiven = 0
   /** The newest of each key that it ever showed since it began. */
   readonly #newest = new Map<string, Fact>()
+  readonly #late = new Set<Fact>()
 
   constructor(id: string, wishes: Wishes) {
     this.id = id
@@ -67,6 +68,7 @@ export class Picture {
     this.isVague = false
     this.state.clear()
     this.#newest.clear()
+    this.#late.clear()
   }
 
   ask(wishes: Wishes): void {
@@ -159,6 +161,7 @@ export class Picture {
       assert.equal(updateClass[update.update_type], 'merge', 'an anomaly in a snapshot')
       const isThere = update.update_type !== 'position' || wantsThere(this.wishes, update)
       assert.ok(wants(this.wishes, update) && isThere, `not asked for: ${nameOf(fact)}`)
+      assert.ok(!fact.isLate, `a late record: ${nameOf(fact)}`)
       this.#keep(fact, 0)
       if (snapshot.reason === 'epoch' || snapshot.reason === 'cursor_unknown') continue
       // Of what is new to its view, it gets no more than this.
@@ -173,6 +176,14 @@ export class Picture {
     const changes = known?.fact === fact ? known.changes : 0
     if (changes > this.#forgiven) return false
     this.#keep(fact, mayRepeat ? 0 : changes + 1)
+    this.owed.delete(fact)
+    return true
+  }
+
+  /** It is no part of the picture, but a point of its charts. False: that was there. */
+  learnLate(fact: Fact): boolean {
+    if (this.#late.has(fact)) return false
+    this.#late.add(fact)
     this.owed.delete(fact)
     return true
   }
@@ -206,14 +217,13 @@ export class Picture {
 
   /** What comes once and is not made up for by what comes later. */
   #isOwed(fact: Fact): boolean {
-    const { update, place, isLate } = fact
+    const { update, place } = fact
     return this.#allWishes.every(
       (wishes) =>
         wants(wishes, update) &&
         wantsThere(wishes, place) &&
         (update.update_type === 'anomaly' ||
           (update.update_type === 'sensordata' &&
-            !isLate &&
             wishes.every === true &&
             (!wishes.bbox || this.shows(update.vehicle_id)))),
     )
