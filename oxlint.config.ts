@@ -46,7 +46,10 @@ export default defineConfig({
       files: ['packages/warehouse/src/hs2-connection.ts'],
       rules: restrict(driversBut('hive-driver', 'thrift'), ourServices),
     },
-    { files: ['services/kafka-ingest/src/source-kafka.ts'], rules: restrict(driversBut('kafkajs'), ourServices) },
+    {
+      files: ['services/kafka-ingest/src/{source-kafka,kafka-*}.ts'],
+      rules: restrict(driversBut('kafkajs'), ourServices),
+    },
     { files: ['services/stream-hub/src/socket-uws.ts'], rules: restrict(driversBut('uWebSockets.js'), ourServices) },
     { files: ['services/stream-hub/src/{socket-ws,test-socket}.ts'], rules: restrict(driversBut('ws'), ourServices) },
     {

@@ -10,8 +10,9 @@ import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { z } from 'zod'
 import { historyOptions } from './history-config.ts'
 import { checkPresence, presenceOptions } from './presence-config.ts'
-import type { KafkaAccess } from './source-kafka.ts'
+import type { KafkaAccess } from './kafka-client.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
+import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { zonedTime } from './zoned-time.ts'
 
 const topics = (fallback: string, description: string) =>
@@ -128,7 +129,7 @@ const checkKafka = (config: object, context: z.RefinementCtx): void => {
   }
   const names = topicRules({ ...(config as KafkaInput), ...rest }).flatMap((rule) => rule.names)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) complain('SENSOR_TOPICS', `topic ${twice} has several forms`)
+  if (twice !== undefined) complain('SENSOR_TOPICS', `topic ${twice} has several profiles`)
 }
 
 const withSource = (environment: object) => ({ SOURCE: 'kafka', ...environment })

@@ -3,7 +3,7 @@ import { ConfigError } from '@flasktoria/service-kit/config'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { giveUp, runService } from '@flasktoria/service-kit/run-service'
 import { kafkaAccess, simulateOptionNames, simulateSchema, type SimulateConfig } from './config.ts'
-import { createKafkaWriter } from './source-kafka.ts'
+import { createKafkaWriter } from './kafka-writer.ts'
 import { createSimulatorSource } from './source-simulator.ts'
 
 type Overrides = { logger?: Logger; onFatal?: (error: unknown) => void }

@@ -1,0 +1,53 @@
+// Everything that kafkajs needs to reach a cluster, and to say what is wrong with it.
+import type { Logger } from '@flasktoria/service-kit/logger'
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs'
+import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
+import { kafkaHint } from './kafka-hints.ts'
+
+export type KafkaAccess = {
+  brokers: string[]
+  tls?: { ca?: string | undefined } | undefined
+  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | undefined
+}
+
+// CommonJS whose names Node does not see.
+const { CompressionCodecs, CompressionTypes, KafkaJSError, logLevel } = kafkajs
+
+CompressionCodecs[CompressionTypes.Snappy] = () => snappyCodec
+CompressionCodecs[CompressionTypes.LZ4] = () => lz4Codec
+CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec
+
+/** Patience instead of the defaults: after a broker restart it is used again within a second or two, without a rejoin. */
+export const retry = { retries: 200, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.5 }
+const logIntervalMs = 10_000
+
+/** Retries that ran out are no reason to give up; what kafkajs calls not retriable is. */
+export const isFatal = (error: unknown): boolean =>
+  !(error instanceof KafkaJSError) || (!error.retriable && error.name !== 'KafkaJSNumberOfRetriesExceeded')
+
+export const connectTo = ({ brokers, tls, sasl }: KafkaAccess, logger: Logger): Kafka => {
+  const config: KafkaConfig = {
+    clientId: 'flasktoria',
+    brokers,
+    connectionTimeout: 1_000,
+    retry,
+    logCreator: () => logTo(logger),
+  }
+  if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
+  if (sasl) config.sasl = sasl as SASLOptions
+  return new kafkajs.Kafka(config)
+}
+
+/** kafkajs says the same thing at every try: once in a while is enough. */
+function logTo(logger: Logger): (entry: LogEntry) => void {
+  const said = new Map<string, number>()
+  return ({ level, namespace, log: { message, error, groupId } }) => {
+    if (level > logLevel.WARN) return logger.debug({ namespace, error, groupId }, message)
+    const now = Date.now()
+    if ((said.get(message) ?? 0) > now - logIntervalMs) return undefined
+    if (said.size > 100) said.clear()
+    said.set(message, now)
+    const hint = kafkaHint({ message: `${message} ${error}` })
+    return logger.warn({ namespace, error, groupId, hint }, `kafkajs: ${message}`)
+  }
+}
