@@ -3,6 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { anomalyProfile, sensorProfile } from './built-in-profiles.ts'
 import { configSchema, kafkaAccess, optionNames, simulateOptionNames, simulateSchema, topicRules } from './config.ts'
 
 const read = (environment: Record<string, string>) => readConfig(configSchema, environment, optionNames)
@@ -10,10 +11,10 @@ const read = (environment: Record<string, string>) => readConfig(configSchema, e
 test('without any environment it is Kafka, with the topics of the old system', () => {
   const config = read({})
   if (config.SOURCE !== 'kafka') throw new Error('another source')
-  expect(topicRules(config)).toEqual([
-    { form: 'sensor', names: ['clb.demo.depa.raw'], patterns: [] },
-    { form: 'sensor-v5', names: [], patterns: [] },
-    { form: 'anomaly', names: ['clb.demo.ml.anomaly'], patterns: [] },
+  expect(topicRules(config)).toMatchObject([
+    { profile: sensorProfile, names: ['clb.demo.depa.raw'], patterns: [] },
+    { profile: { name: 'sensor-v5' }, names: [], patterns: [] },
+    { profile: anomalyProfile, names: ['clb.demo.ml.anomaly'], patterns: [] },
   ])
   expect(kafkaAccess(config)).toEqual({ brokers: ['127.0.0.1:9092'], tls: undefined, sasl: undefined })
   expect(config).toMatchObject({ KAFKA_GROUP: 'flasktoria', KAFKA_START: 'latest', EARLIEST_TIME: 946_684_800_000 })
@@ -42,7 +43,7 @@ test.each([
   [{ KAFKA_SASL_MECHANISM: 'plain' }, 'KAFKA_SASL_USERNAME: is missing'],
   [{ KAFKA_BROKERS: 'kafka://x' }, 'KAFKA_BROKERS: is no comma separated list'],
   [{ SENSOR_TOPICS: 'a b' }, 'SENSOR_TOPICS: "a b" is neither'],
-  [{ SENSOR_TOPICS: 'a', ANOMALY_TOPICS: 'a' }, 'topic a has several forms'],
+  [{ SENSOR_TOPICS: 'a', ANOMALY_TOPICS: 'a' }, 'topic a has several profiles'],
   [{ SOURCE: 'recording' }, 'RECORDING_FILE: is missing'],
   [{ SOURCE: 'recording', RECORDING_FILE: 'x', RECORDING_SPEED: '0' }, 'RECORDING_SPEED'],
   [{ SOURCE: 'other' }, 'SOURCE'],

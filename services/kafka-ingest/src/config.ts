@@ -157,10 +157,11 @@ export const simulateOptionNames = ['LOG_LEVEL', ...Object.keys(kafka.shape), ..
 
 export const topicRules = (
   config: Pick<KafkaInput, 'SENSOR_TOPICS' | 'SENSOR_V5_TOPICS' | 'ANOMALY_TOPICS'>,
+  textTimeZone = 'UTC',
 ): TopicRule[] => [
-  { form: 'sensor', ...config.SENSOR_TOPICS },
-  { form: 'sensor-v5', ...config.SENSOR_V5_TOPICS },
-  { form: 'anomaly', ...config.ANOMALY_TOPICS },
+  { profile: sensorProfile, ...config.SENSOR_TOPICS },
+  { profile: sensorV5Profile(textTimeZone), ...config.SENSOR_V5_TOPICS },
+  { profile: anomalyProfile, ...config.ANOMALY_TOPICS },
 ]
 
 export function kafkaAccess(config: KafkaInput): KafkaAccess {

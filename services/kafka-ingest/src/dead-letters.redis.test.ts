@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { createRedisDeadLetters } from './dead-letters-redis.ts'
 import { deadLetter } from './dead-letters.ts'
 
@@ -8,7 +9,7 @@ if (!url) throw new Error('REDIS_URL names no Redis; npm test starts one')
 const key = `test:${Math.random().toString(36).slice(2)}:dead-letters`
 const letter = (offset: number) =>
   deadLetter(
-    { topic: 't', form: 'sensor', partition: 0, offset, value: Buffer.from('x'), timestamp: 0 },
+    { topic: 't', profile: sensorProfile, partition: 0, offset, value: Buffer.from('x'), timestamp: 0 },
     'malformed',
     0,
   )

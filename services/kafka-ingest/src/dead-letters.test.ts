@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { createMemoryDeadLetters, deadLetter } from './dead-letters.ts'
 import type { RawRecord } from './record-source.ts'
 
 const record = (offset: number, value: Buffer | null = Buffer.from('x')): RawRecord => ({
   topic: 't',
-  form: 'sensor',
+  profile: sensorProfile,
   partition: 1,
   offset,
   value,

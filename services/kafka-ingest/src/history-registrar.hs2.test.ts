@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
@@ -39,14 +40,14 @@ afterAll(async () => {
 const ts = Date.UTC(2024, 5, 1, 12)
 const reading = (offset: number, timestamp: number): RawRecord => {
   const record = { timestamp, sensor_group: '', sensor: 's', uuid: 'v', value: `l: ${offset}`, src: '' }
-  return { topic: 'raw', form: 'sensor', partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
+  return { topic: 'raw', profile: sensorProfile, partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
 }
 
 const open = () =>
   openHistory(
     { directory, flushIntervalMs: 50, flushRows: 1_000, register: { warehouse, database } },
     {
-      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0, textTimeZone: 'UTC' }),
+      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),
       logger: createLogger('test', 'silent'),
     },

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { createLogger } from '@flasktoria/service-kit/logger'
+import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
@@ -18,7 +19,7 @@ function recordAt(topic: string, partition: number, offset: number): RawRecord {
   const timestamp = firstTs + offset * 50 - (isLate ? 86_400_000 : 0)
   const value = offset % 10 === 9 ? 'no label' : `l: ${offset}`
   const record = { timestamp, sensor_group: '', sensor: topic, uuid: `v${partition}`, value, src: '' }
-  return { topic, form: 'sensor', partition, offset, value: encodeRecord.sensor(record), timestamp }
+  return { topic, profile: sensorProfile, partition, offset, value: encodeRecord.sensor(record), timestamp }
 }
 
 /** Keeps committed positions in a file, as a broker would. */
@@ -68,7 +69,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   await using history = await openHistory(
     { directory, flushIntervalMs: 15, flushRows: 500 },
     {
-      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0, textTimeZone: 'UTC' }),
+      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),
       logger: createLogger('test', 'warn'),
     },

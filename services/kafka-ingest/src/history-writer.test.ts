@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { afterEach, expect, test, vi } from 'vitest'
+import { anomalyProfile, sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { openHistory, type HistoryOptions } from './history.ts'
 import { killable } from './history-writer.test-process.ts'
@@ -19,7 +20,7 @@ import type { RawRecord } from './record-source.ts'
 vi.setConfig({ testTimeout: 30_000 })
 
 const never = new AbortController().signal
-const interpret = createInterpreter({ earliestTs: Date.UTC(2000, 0), maxAheadMs: 300_000, textTimeZone: 'UTC' })
+const interpret = createInterpreter({ earliestTs: Date.UTC(2000, 0), maxAheadMs: 300_000 })
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
@@ -61,7 +62,7 @@ const asLines = (table: unknown[][]) => table.map((row) => JSON.stringify(row)).
 const ts = Date.UTC(2024, 5, 1, 12)
 const reading = (offset: number, timestamp = ts): RawRecord => {
   const record = { timestamp, sensor_group: '', sensor: 's', uuid: 'v', value: `l: ${offset}`, src: '' }
-  return { topic: 'raw', form: 'sensor', partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
+  return { topic: 'raw', profile: sensorProfile, partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
 }
 const readings = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => reading(from + index))
 const upTo = (end: number) => Array.from({ length: end }, (_, index) => index)
@@ -77,7 +78,7 @@ test('readings, words, positions and anomalies become rows, in the folder of the
   ] as const
   const sensors = values.map(([sensor, value, timestamp], offset): RawRecord => {
     const record = { timestamp, sensor_group: '', sensor, uuid: 'v', value, src: '' }
-    return { topic: 'raw', form: 'sensor', partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
+    return { topic: 'raw', profile: sensorProfile, partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
   })
   const anomaly = encodeRecord.anomaly({
     timestamp: ts,
@@ -93,7 +94,7 @@ test('readings, words, positions and anomalies become rows, in the folder of the
   })
   await history.consumer.accept(sensors, never)
   await history.consumer.accept(
-    [{ topic: 'anomalies', form: 'anomaly', partition: 3, offset: 5, value: anomaly, timestamp: ts }],
+    [{ topic: 'anomalies', profile: anomalyProfile, partition: 3, offset: 5, value: anomaly, timestamp: ts }],
     never,
   )
   await history[Symbol.asyncDispose]()
@@ -271,7 +272,14 @@ test.skipIf(!recordings)('the real recording comes back to the last digit', { ti
   )
   const records = rows.map(([uuid, time, sensor, value], offset): RawRecord => {
     const record = { timestamp: Number(time), sensor_group: '', sensor, uuid, value: `${sensor}: ${value}`, src: '' }
-    return { topic: 'raw', form: 'sensor', partition: 0, offset, value: encodeRecord.sensor(record), timestamp: 0 }
+    return {
+      topic: 'raw',
+      profile: sensorProfile,
+      partition: 0,
+      offset,
+      value: encodeRecord.sensor(record),
+      timestamp: 0,
+    }
   })
   const { history, accept, counted } = await open({ directory, flushRows: 50_000 })
   for (let start = 0; start < records.length; start += 5_000) await accept(records.slice(start, start + 5_000))

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
@@ -55,13 +56,13 @@ async function member() {
   const history = await openHistory(
     { directory, flushIntervalMs: 100, flushRows: 500 },
     {
-      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0, textTimeZone: 'UTC' }),
+      interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),
       logger,
     },
   )
   const stopping = new AbortController()
-  const topics = [{ form: 'sensor' as const, ...parseTopics(topic) }]
+  const topics = [{ profile: sensorProfile, ...parseTopics(topic) }]
   const source = createKafkaSource(
     { brokers: brokers!, group: topic, start: 'earliest', topics, topicCheckMs: 1_000 },
     logger,

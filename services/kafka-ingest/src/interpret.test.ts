@@ -2,6 +2,7 @@ import { identifierPattern } from '@flasktoria/contracts/identifiers'
 import * as fc from 'fast-check'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { createInterpreter, type Interpreted } from './interpret.ts'
 import { readRecording } from './recording.ts'
@@ -11,18 +12,18 @@ const now = Date.UTC(2026, 5, 1)
 const interpret = createInterpreter({
   earliestTs: Date.UTC(2000, 0, 1),
   maxAheadMs: 300_000,
-  textTimeZone: 'Europe/Vienna',
 })
 
 type SensorFields = { timestamp?: number; sensor?: string; uuid?: string; value?: string }
 const sensorValue = ({ timestamp = now, sensor = 'pid_13_mode_1', uuid = 'v1', value = 'Speed: 1' }: SensorFields) =>
   encodeRecord.sensor({ timestamp, sensor_group: 'g', sensor, uuid, value, src: 's' })
-const read = (fields: SensorFields): Interpreted => interpret({ form: 'sensor', value: sensorValue(fields) }, now)
+const read = (fields: SensorFields): Interpreted =>
+  interpret({ profile: sensorProfile, value: sensorValue(fields) }, now)
 const readAnomaly = (fields: { timestamp?: number; uuid?: string; sensor?: string; rootCause?: string }) => {
   const { timestamp = now, uuid = 'v1', sensor = 's1', rootCause = 'r' } = fields
   const texts = { detection_time: 'd', confirmation_time: 'c', recommendation: 'x', sensor_group: 'g', src: 's' }
   const value = encodeRecord.anomaly({ timestamp, uuid, sensor, rootCause, anomaly_id: 77, ...texts })
-  return interpret({ form: 'anomaly', value }, now)
+  return interpret({ profile: anomalyProfile, value }, now)
 }
 
 describe('a reading', () => {
@@ -139,7 +140,10 @@ describe('an anomaly', () => {
 describe('the old producer', () => {
   const readOld = (timestamp: string) => {
     const fields = { sensor_group: 'g', sensor: 'pid_5_mode_1', uuid: 'v1', value: 'Coolant: 90' }
-    return interpret({ form: 'sensor-v5', value: encodeRecord['sensor-v5']({ timestamp, ...fields }) }, now)
+    return interpret(
+      { profile: sensorV5Profile('Europe/Vienna'), value: encodeRecord['sensor-v5']({ timestamp, ...fields }) },
+      now,
+    )
   }
 
   test('its times are those of its zone', () => {
@@ -169,7 +173,7 @@ test('flipped bits never throw: what still decodes is in range, or has a reason'
     fc.property(flips, (bits) => {
       const flipped = Buffer.from(value)
       for (const bit of bits) flipped[bit >> 3]! ^= 1 << (bit & 7)
-      const interpreted = interpret({ form: 'sensor', value: flipped }, now)
+      const interpreted = interpret({ profile: sensorProfile, value: flipped }, now)
       if (!interpreted.ok) return void reasons.add(interpreted.reason)
       expect(interpreted.fact).toSatisfy(isInRange)
       return undefined
@@ -192,7 +196,10 @@ test.skipIf(!recordings)(
       rows += 1
       const { vehicle, ts, sensor, value } = row
       const interpreted = interpret(
-        { form: 'sensor', value: sensorValue({ timestamp: ts, sensor, uuid: vehicle, value: `label: ${value}` }) },
+        {
+          profile: sensorProfile,
+          value: sensorValue({ timestamp: ts, sensor, uuid: vehicle, value: `label: ${value}` }),
+        },
         now,
       )
       if (!interpreted.ok) {

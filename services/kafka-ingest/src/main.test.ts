@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { configSchema, optionNames } from './config.ts'
 import { encodeRecord } from './encode.ts'
 import { start, type Overrides } from './main.ts'
@@ -23,7 +24,7 @@ const sensorRecord = (uuid: string, offset: number): RawRecord => {
     value: `l: ${offset}`,
     src: 's',
   })
-  return { topic: 't', form: 'sensor', partition: 0, offset, value, timestamp }
+  return { topic: 't', profile: sensorProfile, partition: 0, offset, value, timestamp }
 }
 const configOf = (environment: Record<string, string>) =>
   readConfig(configSchema, { PORT: '0', ...environment }, optionNames)

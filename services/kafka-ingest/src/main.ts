@@ -50,7 +50,6 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const interpret = createInterpreter({
     earliestTs: config.EARLIEST_TIME,
     maxAheadMs: config.MAX_AHEAD_MS,
-    textTimeZone: config.TEXT_TIME_ZONE,
   })
   const log = overrides.log ?? own(openLog(config))
   const deadLetters = own(openDeadLetters(config, ingestMetrics))
@@ -135,7 +134,7 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
       ...kafkaAccess(config),
       group: config.KAFKA_GROUP + groupSuffix,
       start: config.KAFKA_START,
-      topics: topicRules(config),
+      topics: topicRules(config, config.TEXT_TIME_ZONE),
       topicCheckMs: config.KAFKA_TOPIC_CHECK_MS,
     },
     logger,

@@ -3,6 +3,7 @@ import { LogUnavailable, type Draft, type LogWriter } from '@flasktoria/live-log
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { expect, test } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import { createMemoryDeadLetters } from './dead-letters.ts'
 import { encodeRecord } from './encode.ts'
 import { createIngestMetrics } from './ingest-metrics.ts'
@@ -42,7 +43,7 @@ const pipelineTo = (log: LogWriter) => {
   const deadLetters = createMemoryDeadLetters(10)
   const logger = createLogger('test', 'silent')
   const pipeline = createPipeline({
-    interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 60_000, textTimeZone: 'UTC' }),
+    interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 60_000 }),
     transform: createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies }),
     log,
     refusals: createRefusals(deadLetters, ingestMetrics, logger),
@@ -55,7 +56,7 @@ const pipelineTo = (log: LogWriter) => {
 
 const record = (offset: number, value: string, timestamp = now): RawRecord => ({
   topic: 't',
-  form: 'sensor',
+  profile: sensorProfile,
   partition: 0,
   offset,
   timestamp,

@@ -1,10 +1,10 @@
-import type { Form } from './decode.ts'
+import type { TopicProfile } from './topic-profile.ts'
 
 /** One record as it came, wherever it came from. */
 export type RawRecord = {
   topic: string
-  /** How the values of this topic are written: configuration, never a guess. */
-  form: Form
+  /** How the values of this topic are written, and what they mean. */
+  profile: TopicProfile
   partition: number
   /** Counts up inside a partition, with holes. A double: no partition lives to see 2^53 records. */
   offset: number

@@ -19,7 +19,7 @@ const file = (name: string, content: string | Buffer): string => {
   return path
 }
 const header = 'vehicle_id,timestamp_ms,sensor,value\n'
-const interpret = createInterpreter({ earliestTs: 0, maxAheadMs: 60_000, textTimeZone: 'UTC' })
+const interpret = createInterpreter({ earliestTs: 0, maxAheadMs: 60_000 })
 
 /** Replays to the end, or until `enough` says so. */
 const replay = async (path: string, speed = 1, enough: (records: RawRecord[]) => boolean = () => false) => {

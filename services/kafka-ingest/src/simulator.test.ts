@@ -108,7 +108,7 @@ describe('anomalies', () => {
 })
 
 test('the source writes real Avro bytes that are all valid, numbered without holes, at the pace of the clock', async () => {
-  const interpret = createInterpreter({ earliestTs: start, maxAheadMs: 1_000, textTimeZone: 'UTC' })
+  const interpret = createInterpreter({ earliestTs: start, maxAheadMs: 1_000 })
   const source = createSimulatorSource({ vehicles: 30, seed: 1, topics: { sensor: 's', anomaly: 'a' } })
   const stopping = new AbortController()
   const records: RawRecord[] = []

@@ -5,6 +5,7 @@ import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { CompressionTypes, Kafka, Partitioners, logLevel, type Message } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
+import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { createMemoryDeadLetters } from './dead-letters.ts'
 import { encodeRecord } from './encode.ts'
 import { createIngestMetrics } from './ingest-metrics.ts'
@@ -43,7 +44,7 @@ afterAll(async () => {
 let count = 0
 const fresh = (name: string) => `${name}-${run}-${++count}`
 const createTopic = async (topic: string, numPartitions = 1) => {
-  await admin.createTopics({ topics: [{ topic, numPartitions }], waitForLeaders: true })
+  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: true })
   // Only now does every partition take records; a batch that one of them refuses would be sent twice to the others.
   const hasLeaders = () =>
     admin.fetchTopicOffsets(topic).then(
@@ -54,7 +55,11 @@ const createTopic = async (topic: string, numPartitions = 1) => {
   return topic
 }
 
-const rule = (form: TopicRule['form'], text: string): TopicRule => ({ form, ...parseTopics(text) })
+const profiles = { sensor: sensorProfile, 'sensor-v5': sensorV5Profile('UTC'), anomaly: anomalyProfile }
+const rule = (profile: keyof typeof profiles, text: string): TopicRule => ({
+  profile: profiles[profile],
+  ...parseTopics(text),
+})
 
 const sensorRecord = (vehicle: string, timestamp: number, value: string, sensor = 'pid_13_mode_1'): Message => ({
   value: encodeRecord.sensor({ timestamp, sensor_group: 'g', sensor, uuid: vehicle, value: `l: ${value}`, src: 's' }),
@@ -119,7 +124,7 @@ const pipelineTo = (log: LogWriter) => {
   const metrics = createIngestMetrics(createMetrics('test'))
   const deadLetters = createMemoryDeadLetters(1_000)
   const pipeline = createPipeline({
-    interpret: createInterpreter({ earliestTs: 946_684_800_000, maxAheadMs: 300_000, textTimeZone: 'UTC' }),
+    interpret: createInterpreter({ earliestTs: 946_684_800_000, maxAheadMs: 300_000 }),
     transform: createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies }),
     log,
     refusals: createRefusals(deadLetters, metrics, logger),

@@ -1,6 +1,7 @@
 import { positionSensor } from '@flasktoria/contracts/records'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { setTimeout as delay } from 'node:timers/promises'
+import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import type { RawRecord, RecordSource } from './record-source.ts'
 import { readRecording, RecordingError, type BadRow, type RecordedRow } from './recording.ts'
@@ -135,7 +136,7 @@ const rawRecord = (
   offset: number,
 ): RawRecord => ({
   topic,
-  form: 'sensor',
+  profile: sensorProfile,
   partition: 0,
   offset,
   key: vehicle,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { anomalyProfile, sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
 import { Random } from './random.ts'
 import type { RawRecord, RecordSource } from './record-source.ts'
@@ -17,6 +18,8 @@ const secondMs = 1_000
 /** How often something begins to go wrong with one vehicle: about every fifty minutes. */
 const troublesPerVehicleSecond = 1 / 3_000
 const firstTroubleAt = 3
+
+const profiles = { sensor: sensorProfile, anomaly: anomalyProfile }
 
 /** A fleet that drives about a town. Pure: the same seed gives the same lives; only the times are those of the clock. */
 export class Fleet {
@@ -58,7 +61,15 @@ export const createSimulatorSource = ({ vehicles, seed, topics }: SimulatorOptio
     const offsets = { sensor: 0, anomaly: 0 }
     const rawRecord = ({ form, record }: SimulatedRecord, timestamp: number): RawRecord => {
       const value = form === 'sensor' ? encodeRecord.sensor(record) : encodeRecord.anomaly(record)
-      return { topic: topics[form], form, partition: 0, offset: offsets[form]++, key: record.uuid, value, timestamp }
+      return {
+        topic: topics[form],
+        profile: profiles[form],
+        partition: 0,
+        offset: offsets[form]++,
+        key: record.uuid,
+        value,
+        timestamp,
+      }
     }
     let dueAt = Date.now()
     while (!signal.aborted) {

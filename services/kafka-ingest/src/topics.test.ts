@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { chooseTopics, parseTopics } from './topics.ts'
 
 test('names and patterns, comma separated; a comma inside a pattern is its own', () => {
@@ -20,20 +21,21 @@ test.each([
 })
 
 describe('which topics are consumed', () => {
+  const old = sensorV5Profile('UTC')
   const rules = [
-    { form: 'sensor' as const, ...parseTopics('site.a, /site\\..*/') },
-    { form: 'sensor-v5' as const, ...parseTopics('site.old, /.*\\.old/') },
-    { form: 'anomaly' as const, ...parseTopics('anomalies') },
+    { profile: sensorProfile, ...parseTopics('site.a, /site\\..*/') },
+    { profile: old, ...parseTopics('site.old, /.*\\.old/') },
+    { profile: anomalyProfile, ...parseTopics('anomalies') },
   ]
 
-  test('a name counts more than a pattern, a pattern matches the whole name, and two forms are none', () => {
+  test('a name counts more than a pattern, a pattern matches the whole name, and two profiles are none', () => {
     const existing = ['site.a', 'site.b', 'site.old', 'site.c.old', 'my.site.x', 'x.old', '__consumer_offsets']
     expect(chooseTopics(rules, existing)).toEqual({
-      forms: new Map([
-        ['site.a', 'sensor'],
-        ['site.b', 'sensor'],
-        ['site.old', 'sensor-v5'],
-        ['x.old', 'sensor-v5'],
+      profiles: new Map([
+        ['site.a', sensorProfile],
+        ['site.b', sensorProfile],
+        ['site.old', old],
+        ['x.old', old],
       ]),
       missing: ['anomalies'],
       ambiguous: ['site.c.old'],
@@ -41,7 +43,7 @@ describe('which topics are consumed', () => {
   })
 
   test('a pattern that matches everything does not match what is Kafka’s', () => {
-    const everything = [{ form: 'sensor' as const, ...parseTopics('/.*/') }]
-    expect([...chooseTopics(everything, ['a', '__consumer_offsets']).forms.keys()]).toEqual(['a'])
+    const everything = [{ profile: sensorProfile, ...parseTopics('/.*/') }]
+    expect([...chooseTopics(everything, ['a', '__consumer_offsets']).profiles.keys()]).toEqual(['a'])
   })
 })

@@ -1,14 +1,14 @@
-import type { Form } from './decode.ts'
+import type { TopicProfile } from './topic-profile.ts'
 
-/** Which topics hold values of one form: names, and patterns that match a whole name. */
-export type TopicRule = { form: Form; names: readonly string[]; patterns: readonly RegExp[] }
+/** Which topics have one profile: names, and patterns that match a whole name. */
+export type TopicRule = { profile: TopicProfile; names: readonly string[]; patterns: readonly RegExp[] }
 
 export type TopicChoice = {
   /** What to consume. */
-  forms: Map<string, Form>
+  profiles: Map<string, TopicProfile>
   /** Named in the configuration, but not in Kafka. */
   missing: string[]
-  /** Matched by patterns of several forms: not consumed, for the form is never guessed. */
+  /** Matched by patterns of several profiles: not consumed, for the profile is never guessed. */
   ambiguous: string[]
 }
 
@@ -30,15 +30,15 @@ export function parseTopics(text: string): Pick<TopicRule, 'names' | 'patterns'>
 
 /** A name counts more than a pattern. Kafka's own topics are never matched. */
 export function chooseTopics(rules: readonly TopicRule[], existing: readonly string[]): TopicChoice {
-  const forms = new Map<string, Form>()
+  const profiles = new Map<string, TopicProfile>()
   const ambiguous: string[] = []
   for (const topic of existing) {
     const named = rules.filter(({ names }) => names.includes(topic))
     const matching = topic.startsWith('__') ? [] : rules.filter((rule) => rule.patterns.some((p) => p.test(topic)))
     const [first, ...others] = named.length > 0 ? named : matching
     if (others.length > 0) ambiguous.push(topic)
-    else if (first) forms.set(topic, first.form)
+    else if (first) profiles.set(topic, first.profile)
   }
   const missing = rules.flatMap(({ names }) => names).filter((name) => !existing.includes(name))
-  return { forms, missing, ambiguous }
+  return { profiles, missing, ambiguous }
 }

@@ -2,12 +2,20 @@ import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogu
 import { updateSchema } from '@flasktoria/contracts/updates'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { sensorProfile } from './built-in-profiles.ts'
 import type { RawRecord } from './record-source.ts'
 import { createTransform } from './transform.ts'
 import type { Anomaly, Fact } from './validate.ts'
 
 const transform = createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies })
-const raw: RawRecord = { topic: 't', form: 'sensor', partition: 2, offset: 7, value: Buffer.from('x'), timestamp: 0 }
+const raw: RawRecord = {
+  topic: 't',
+  profile: sensorProfile,
+  partition: 2,
+  offset: 7,
+  value: Buffer.from('x'),
+  timestamp: 0,
+}
 const reading = { kind: 'reading', vehicle: 'v"1', sensor: 'pid_5_mode_1', ts: 5, value: 20.5, text: '20.50' } as const
 const anomaly: Anomaly = {
   kind: 'anomaly',

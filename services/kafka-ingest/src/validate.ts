@@ -1,7 +1,7 @@
 import { identifierPattern } from '@flasktoria/contracts/identifiers'
-import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
+import { decimalNumber } from '@flasktoria/contracts/labelled-value'
 import { positionSensor } from '@flasktoria/contracts/records'
-import type { AnomalyFields, SensorFields } from './decode.ts'
+import type { AnomalyFields, FixFields, SensorFields } from './topic-profile.ts'
 
 /** A sensor's reading: a number, or a word such as a gear. */
 export type Reading = {
@@ -58,34 +58,35 @@ const positionPattern = /^\[\s*([^\s,[\]]+)\s*,\s*([^\s,[\]]+)\s*\]$/
 
 const refuse = (reason: Refusal): { ok: false; reason: Refusal } => ({ ok: false, reason })
 
-/** `ts` is undefined where the text of an old producer was no time. */
-export function validateSensor(
-  record: Omit<SensorFields, 'timestamp'>,
-  ts: number | undefined,
-  window: TimeWindow,
-): Validated<Reading | Fix> {
-  const { sensor, uuid: vehicle, value: labelled } = record
-  if (ts === undefined) return refuse('bad_time')
+export function validateSensor(record: SensorFields, window: TimeWindow): Validated<Reading | Fix> {
+  const { vehicle, sensor, ts, value } = record
   const reason = timeRefusal(ts, window)
   if (reason) return refuse(reason)
   if (!isId(vehicle)) return refuse('bad_vehicle_id')
   if (!isId(sensor)) return refuse('bad_sensor_id')
-  const text = textAfterLabel(labelled)?.trim()
-  if (text === undefined) return refuse('no_label')
+  if (value === undefined) return refuse('no_label')
+  if (typeof value === 'number') return numberOf(vehicle, sensor, ts, value)
+  const text = value.trim()
   if (text.length > maxValueLength) return refuse('bad_value')
   return sensor === positionSensor ? fixOf(vehicle, ts, text) : readingOf(vehicle, sensor, ts, text)
 }
 
+export function validateFix({ vehicle, ts, lat, long }: FixFields, window: TimeWindow): Validated<Fix> {
+  const reason = timeRefusal(ts, window)
+  if (reason) return refuse(reason)
+  if (!isId(vehicle)) return refuse('bad_vehicle_id')
+  return placeOf(vehicle, ts, lat, long, `[${lat},${long}]`)
+}
+
 /** Ids outside the catalogue pass: an anomaly that nobody described is still one. */
 export function validateAnomaly(record: AnomalyFields, window: TimeWindow): Validated<Anomaly> {
-  const reason = timeRefusal(record.timestamp, window)
+  const { vehicle, sensor, ts, anomalyId, detectionTime, confirmationTime, rootCause, recommendation } = record
+  const reason = timeRefusal(ts, window)
   if (reason) return refuse(reason)
-  if (!isId(record.uuid)) return refuse('bad_vehicle_id')
-  if (record.sensor !== '' && !isId(record.sensor)) return refuse('bad_sensor_id')
-  const { detection_time: detectionTime, confirmation_time: confirmationTime, rootCause, recommendation } = record
+  if (!isId(vehicle)) return refuse('bad_vehicle_id')
+  if (sensor !== '' && !isId(sensor)) return refuse('bad_sensor_id')
   for (const text of [detectionTime, confirmationTime, rootCause, recommendation])
     if (text.length > maxTextLength || text.includes('\ufffd')) return refuse('bad_text')
-  const { uuid: vehicle, sensor, timestamp: ts, anomaly_id: anomalyId } = record
   return {
     ok: true,
     fact: {
@@ -103,6 +104,7 @@ export function validateAnomaly(record: AnomalyFields, window: TimeWindow): Vali
 }
 
 function timeRefusal(ts: number, { from, to }: TimeWindow): Refusal | undefined {
+  if (Number.isNaN(ts)) return 'bad_time'
   if (ts < from) return 'too_old'
   if (ts > to) return 'in_future'
   return undefined
@@ -119,10 +121,22 @@ function fixOf(vehicle: string, ts: number, text: string): Validated<Fix> {
   const lat = decimalNumber(latText)
   const long = decimalNumber(longText)
   if (lat === undefined || long === undefined) return refuse('bad_position')
+  return placeOf(vehicle, ts, lat, long, text)
+}
+
+function placeOf(vehicle: string, ts: number, lat: number, long: number, text: string): Validated<Fix> {
+  if (!Number.isFinite(lat) || !Number.isFinite(long)) return refuse('not_finite')
   if (Math.abs(lat) > 90 || Math.abs(long) > 180) return refuse('out_of_range')
   // What a receiver says that has no satellites yet.
   if (lat === 0 && long === 0) return refuse('no_fix')
   return { ok: true, fact: { kind: 'fix', vehicle, ts, lat, long, text } }
+}
+
+function numberOf(vehicle: string, sensor: string, ts: number, value: number): Validated<Reading> {
+  if (sensor === positionSensor) return refuse('bad_position')
+  if (!Number.isFinite(value)) return refuse('not_finite')
+  if (Math.abs(value) > maxMagnitude) return refuse('out_of_range')
+  return { ok: true, fact: { kind: 'reading', vehicle, sensor, ts, value, text: String(value) } }
 }
 
 function readingOf(vehicle: string, sensor: string, ts: number, text: string): Validated<Reading> {

@@ -1,7 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decode, forms, maxRecordBytes, type Form } from './decode.ts'
+import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { maxRecordBytes } from './topic-profile.ts'
+
+const profiles = { sensor: sensorProfile, 'sensor-v5': sensorV5Profile('Europe/Vienna'), anomaly: anomalyProfile }
+const forms = ['sensor', 'sensor-v5', 'anomaly'] as const
+type Form = (typeof forms)[number]
+const decode = (form: Form, value: Buffer | null) => profiles[form].read(value)
 
 const timestamp = Date.UTC(2026, 0, 2, 3, 4, 5)
 const fields = { sensor_group: 'obd', sensor: 'pid_13_mode_1', uuid: 'v1', value: 'Speed: 12.3' }
@@ -32,14 +38,17 @@ test('the bytes of the old producer are read', () => {
   ])
   expect(decode('sensor', bytes)).toEqual({
     ok: true,
-    form: 'sensor',
-    record: { timestamp: 1_700_000_000_000, sensor: 'gps_coordinates', uuid: 'bus-7', value: 'GPS: [1.5,-2]' },
+    kind: 'sensor',
+    ts: 1_700_000_000_000,
+    sensor: 'gps_coordinates',
+    vehicle: 'bus-7',
+    value: '[1.5,-2]',
   })
 })
 
 describe('each form', () => {
   test.each(forms)('%s is read as such', (form) => {
-    expect(decode(form, values[form])).toMatchObject({ ok: true, form, record: { uuid: 'v1' } })
+    expect(decode(form, values[form])).toMatchObject({ ok: true, kind: profiles[form].kind, vehicle: 'v1' })
   })
 
   test.each([
