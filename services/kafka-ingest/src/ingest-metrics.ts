@@ -9,6 +9,10 @@ export const createIngestMetrics = (metrics: Metrics) => ({
   deadLettersLost: metrics.counter('dead_letters_lost_total', 'Dead letters that could not be kept.'),
   appended: metrics.counter('log_entries_appended_total', 'Entries that the live log took.'),
   late: metrics.counter('log_entries_late_total', 'Entries that were older than what the live log knew already.'),
+  conflated: metrics.counter(
+    'records_conflated_total',
+    'Positions and words that newer ones of the same append stood for.',
+  ),
   duplicates: metrics.counter('log_duplicates_total', 'Anomalies that the live log had already.'),
   appendSeconds: metrics.histogram(
     'log_append_duration_seconds',

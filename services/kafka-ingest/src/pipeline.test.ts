@@ -66,13 +66,17 @@ const record = (offset: number, value: string, timestamp = now): RawRecord => ({
 test('good records are appended in one batch and in order; bad ones are counted and kept aside', async () => {
   const { log, batches } = logAwayFor(0)
   const { pipeline, deadLetters, read } = pipelineTo(log)
-  await pipeline.accept([record(1, 'l: 1'), record(2, 'none'), record(3, 'l: 3')], idle)
-  expect(batches.map((drafts) => drafts.map(({ json }) => JSON.parse(json).value))).toEqual([['1', '3']])
+  await pipeline.accept([record(1, 'l: 1', now - 1), record(2, 'none'), record(3, 'l: 3')], idle)
+  expect(batches.map((drafts) => drafts.map(({ json }) => JSON.parse(json).value))).toEqual([['3']])
+  expect(JSON.parse(batches[0]![0]!.json).values).toEqual([
+    { timestamp: now - 1, value: 1 },
+    { timestamp: now, value: 3 },
+  ])
   expect(await deadLetters.read(10)).toMatchObject([{ reason: 'no_label', offset: 2 }])
   const metrics = await read()
   expect(metrics).toContain('flasktoria_records_total{topic="t",service="test"} 3')
   expect(metrics).toContain('flasktoria_records_rejected_total{topic="t",reason="no_label",service="test"} 1')
-  expect(metrics).toContain('flasktoria_log_entries_appended_total{service="test"} 2')
+  expect(metrics).toContain('flasktoria_log_entries_appended_total{service="test"} 1')
   expect(metrics).toContain('flasktoria_dead_letters_total{service="test"} 1')
 })
 

@@ -2,11 +2,12 @@ import { LogUnavailable, type Draft, type LogWriter } from '@flasktoria/live-log
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppendQueue } from './append-queue.ts'
+import { Gathering } from './gathering.ts'
 import type { IngestMetrics } from './ingest-metrics.ts'
 import type { Interpreter } from './interpret.ts'
 import type { RawRecord, RecordConsumer } from './record-source.ts'
 import type { Refusals } from './refusals.ts'
-import type { createTransform } from './transform.ts'
+import type { Transform } from './transform.ts'
 
 /** So many partitions are read side by side, and appended together. */
 const atOnce = 16
@@ -15,7 +16,7 @@ const maxBackoffMs = 1_000
 
 type Parts = {
   interpret: Interpreter
-  transform: ReturnType<typeof createTransform>
+  transform: Transform
   log: LogWriter
   refusals: Refusals
   metrics: IngestMetrics
@@ -33,25 +34,28 @@ export type Pipeline = RecordConsumer & {
 }
 
 /**
- * records → interpret → updates → append. A batch is accepted when the log took all of it. While the log is away the batch
- * waits, and the source with it; the same batch is appended again when the log answers. What of it was there already does no
- * harm: anomalies have ids, everything else an event time.
+ * records → interpret → gather → append. A batch is accepted when the log took all of it. While the log is away what was
+ * gathered waits, and the source with it; the same is appended again when the log answers. What of it was there already does
+ * no harm: anomalies have ids, everything else an event time.
  */
 export function createPipeline(parts: Parts): Pipeline {
   const { interpret, transform, log, refusals, metrics, logger, appendIntervalMs = 0, now = Date.now } = parts
   let awaySince: number | undefined
   let newestEventTs: number | null = null
 
-  const draftsOf = (records: readonly RawRecord[]): Draft[] => {
+  const gather = (records: readonly RawRecord[]): number => {
     const arrivedAt = now()
-    const drafts: Draft[] = []
+    const { gathering } = queue
+    let good = 0
     for (const record of records) {
       const interpreted = interpret(record, arrivedAt)
-      if (interpreted.ok) drafts.push(transform(interpreted.fact, record))
-      else refusals.add(record, interpreted.reason, arrivedAt)
+      if (interpreted.ok) {
+        gathering.add(interpreted.fact, record)
+        good++
+      } else refusals.add(record, interpreted.reason, arrivedAt)
     }
     refusals.flush()
-    return drafts
+    return good
   }
 
   const append = async (drafts: readonly Draft[]) => {
@@ -65,13 +69,13 @@ export function createPipeline(parts: Parts): Pipeline {
     metrics.duplicates.inc(duplicates)
   }
 
-  const queue = new AppendQueue(append, appendIntervalMs)
-
-  const appendPatiently = async (drafts: readonly Draft[], signal: AbortSignal) => {
+  const appendPatiently = async (gathering: Gathering, signal: AbortSignal) => {
+    const { drafts, conflated } = gathering.finish()
+    metrics.conflated.inc(conflated)
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
       signal.throwIfAborted()
       try {
-        await queue.append(drafts)
+        await append(drafts)
         if (awaySince !== undefined) logger.info({ awayMs: now() - awaySince }, 'the live log is back')
         awaySince = undefined
         return
@@ -88,12 +92,13 @@ export function createPipeline(parts: Parts): Pipeline {
     }
   }
 
+  const queue = new AppendQueue(() => new Gathering(transform), appendPatiently, appendIntervalMs)
+
   return {
     atOnce,
     accept: async (records, signal) => {
       for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
-      const drafts = draftsOf(records)
-      if (drafts.length > 0) await appendPatiently(drafts, signal)
+      if (gather(records) > 0) await queue.appended(signal)
     },
     logAwaySince: () => awaySince,
     newestEventTs: () => newestEventTs,
@@ -112,8 +117,14 @@ async function untilAnswering(log: LogWriter, signal: AbortSignal): Promise<void
   }
 }
 
+/** Records of a topic come one behind the other. */
 function countByTopic(records: readonly RawRecord[]): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const { topic } of records) counts.set(topic, (counts.get(topic) ?? 0) + 1)
+  for (let next = 0; next < records.length;) {
+    const first = next
+    const { topic } = records[first]!
+    while (records[next]?.topic === topic) next++
+    counts.set(topic, (counts.get(topic) ?? 0) + next - first)
+  }
   return counts
 }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { sensorProfile } from './built-in-profiles.ts'
 import type { RawRecord } from './record-source.ts'
 import { createTransform } from './transform.ts'
-import type { Anomaly, Fact } from './validate.ts'
+import type { Anomaly, Fix, Reading } from './validate.ts'
 
 const transform = createTransform({ sensors: defaultSensors, anomalies: defaultAnomalies })
 const raw: RawRecord = {
@@ -30,7 +30,7 @@ const anomaly: Anomaly = {
 }
 
 test('a reading becomes sensordata, with the status that its range says', () => {
-  const { json, statusJson, ...draft } = transform(reading, raw)
+  const { json, statusJson, ...draft } = transform.readings([reading])
   expect(draft).toEqual({ kind: 'sensordata', vehicle: 'v"1', sensor: 'pid_5_mode_1', eventTs: 5 })
   expect(JSON.parse(json)).toEqual({
     update_type: 'sensordata',
@@ -49,17 +49,17 @@ test('a reading becomes sensordata, with the status that its range says', () => 
 })
 
 test('a word has no values and no status', () => {
-  const draft = transform({ ...reading, value: null, text: 'drive' }, raw)
+  const draft = transform.readings([{ ...reading, value: null, text: 'drive' }])
   expect(JSON.parse(draft.json)).toMatchObject({ values: [], value: 'drive' })
   expect(draft).not.toHaveProperty('statusJson')
 })
 
 test('a sensor without a range has no status', () => {
-  expect(transform({ ...reading, sensor: 'pid_91_mode_1' }, raw)).not.toHaveProperty('statusJson')
+  expect(transform.readings([{ ...reading, sensor: 'pid_91_mode_1' }])).not.toHaveProperty('statusJson')
 })
 
 test('a fix becomes a position and nothing else', () => {
-  const draft = transform({ kind: 'fix', vehicle: 'v1', ts: 5, lat: -0.5, long: 1e-7, text: '' }, raw)
+  const draft = transform.fix({ kind: 'fix', vehicle: 'v1', ts: 5, lat: -0.5, long: 1e-7, text: '' })
   expect(draft).toMatchObject({ kind: 'position', sensor: '', eventTs: 5 })
   expect(JSON.parse(draft.json)).toEqual({
     update_type: 'position',
@@ -71,7 +71,7 @@ test('a fix becomes a position and nothing else', () => {
 })
 
 test('an anomaly is listed as the operator reads it', () => {
-  expect(JSON.parse(transform(anomaly, raw).json)).toMatchObject({
+  expect(JSON.parse(transform.anomaly(anomaly, raw).json)).toMatchObject({
     update_type: 'anomaly',
     desc: 'Engine temperature over the safe limit',
     vehicle_id: 'v1',
@@ -79,22 +79,22 @@ test('an anomaly is listed as the operator reads it', () => {
     detection_timestamp: 'then',
     downtime: '30',
   })
-  expect(JSON.parse(transform({ ...anomaly, anomalyId: 99 }, raw).json)).toMatchObject({
+  expect(JSON.parse(transform.anomaly({ ...anomaly, anomalyId: 99 }, raw).json)).toMatchObject({
     desc: 'Anomaly 99',
     cause: 'r',
   })
 })
 
 test('an anomaly is known by its record: the same comes again, another one does not', () => {
-  const { id } = transform(anomaly, raw)
-  expect(transform(anomaly, raw).id).toBe(id)
+  const { id } = transform.anomaly(anomaly, raw)
+  expect(transform.anomaly(anomaly, raw).id).toBe(id)
   for (const change of [{ topic: 'u' }, { partition: 3 }, { offset: 8 }, { value: Buffer.from('y') }])
-    expect(transform(anomaly, { ...raw, ...change }).id).not.toBe(id)
+    expect(transform.anomaly(anomaly, { ...raw, ...change }).id).not.toBe(id)
 })
 
 test('whatever a fact says, its update is what the contract promises', () => {
   const id = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }).filter((text) => !/\p{Cc}/u.test(text))
-  const fact: fc.Arbitrary<Fact> = fc.oneof(
+  const fact: fc.Arbitrary<Fix | Reading> = fc.oneof(
     fc.record({
       kind: fc.constant('reading' as const),
       vehicle: id,
@@ -114,7 +114,7 @@ test('whatever a fact says, its update is what the contract promises', () => {
   )
   fc.assert(
     fc.property(fact, (said) => {
-      const update: unknown = JSON.parse(transform(said, raw).json)
+      const update: unknown = JSON.parse((said.kind === 'fix' ? transform.fix(said) : transform.readings([said])).json)
       expect(updateSchema.safeParse(update).error).toBeUndefined()
     }),
   )
