@@ -79,6 +79,7 @@ const settings = ({ dir, port, controllerPort }: KafkaPlace) => ({
   'transaction.state.log.min.isr': 1,
   'transaction.state.log.num.partitions': 1,
   'group.initial.rebalance.delay.ms': 0,
+  'group.min.session.timeout.ms': 1_000,
   // A small broker that is soon back after a crash.
   'num.network.threads': 2,
   'num.io.threads': 2,

@@ -64,7 +64,7 @@ async function member() {
   const stopping = new AbortController()
   const topics = [{ profile: sensorProfile, ...parseTopics(topic) }]
   const source = createKafkaSource(
-    { brokers: brokers!, group: topic, start: 'earliest', topics, topicCheckMs: 1_000 },
+    { brokers: brokers!, group: topic, start: 'earliest', topics, topicCheckMs: 1_000, sessionTimeoutMs: 10_000 },
     logger,
   )
   const work = history.consume(source, stopping.signal)

@@ -7,9 +7,14 @@ import type { Topics } from './kafka-topics.ts'
 import { PartitionLag } from './lag.ts'
 import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
 
-const heartbeatMs = 1_000
-const sessionTimeoutMs = 10_000
+const maxHeartbeatMs = 1_000
 const commitIntervalMs = 1_000
+
+export type MemberOptions = {
+  group: string
+  /** How long a member may be silent before the group goes on without it. */
+  sessionTimeoutMs: number
+}
 
 /** One membership in the consumer group, for a fixed set of topics. */
 export class Membership {
@@ -17,7 +22,8 @@ export class Membership {
   readonly failed: Promise<never>
   readonly lag = new PartitionLag()
   readonly #fail: (error: unknown) => void
-  readonly #group: string
+  readonly #options: MemberOptions
+  readonly #heartbeatMs: number
   readonly #topics: Topics
   readonly #starts: Offsets
   readonly #consumer: RecordConsumer
@@ -33,20 +39,28 @@ export class Membership {
   #heardAt = Date.now()
   #commitTimer: NodeJS.Timeout | undefined
 
-  constructor(kafka: Kafka, group: string, topics: Topics, starts: Offsets, consumer: RecordConsumer, logger: Logger) {
+  constructor(
+    kafka: Kafka,
+    options: MemberOptions,
+    topics: Topics,
+    starts: Offsets,
+    consumer: RecordConsumer,
+    logger: Logger,
+  ) {
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => {})
     this.failed = promise
     this.#fail = reject
-    this.#group = group
+    this.#options = options
+    this.#heartbeatMs = Math.min(maxHeartbeatMs, Math.floor(options.sessionTimeoutMs / 3))
     this.#topics = topics
     this.#starts = starts
     this.#consumer = consumer
     this.#logger = logger
     this.#kafka = kafka.consumer({
-      groupId: group,
-      sessionTimeout: sessionTimeoutMs,
-      heartbeatInterval: heartbeatMs,
+      groupId: options.group,
+      sessionTimeout: options.sessionTimeoutMs,
+      heartbeatInterval: this.#heartbeatMs,
       rebalanceTimeout: 15_000,
       maxWaitTimeInMs: 250,
       minBytes: 1,
@@ -70,7 +84,9 @@ export class Membership {
   failing(): string | undefined {
     const silentMs = Date.now() - this.#heardAt
     if (this.#generation === 0) return 'joining the consumer group'
-    return silentMs > sessionTimeoutMs ? `Kafka has been silent for ${Math.round(silentMs / 1000)} s` : undefined
+    return silentMs > this.#options.sessionTimeoutMs
+      ? `Kafka has been silent for ${Math.round(silentMs / 1000)} s`
+      : undefined
   }
 
   async join(): Promise<void> {
@@ -100,7 +116,7 @@ export class Membership {
   async look(admin: Admin): Promise<void> {
     const generation = this.#generation
     const topics = [...this.#assigned.keys()]
-    const committed = topics.length === 0 ? [] : await admin.fetchOffsets({ groupId: this.#group, topics })
+    const committed = topics.length === 0 ? [] : await admin.fetchOffsets({ groupId: this.#options.group, topics })
     for (const { topic, partitions } of committed) {
       // oxlint-disable-next-line no-await-in-loop -- a handful of topics, every few seconds
       const ends = await admin.fetchTopicOffsets(topic)
@@ -166,7 +182,7 @@ export class Membership {
     const giveUp = new AbortController()
     const { promise: failedBeat, reject: onFailedBeat } = Promise.withResolvers<never>()
     failedBeat.catch(() => giveUp.abort())
-    const beating = setInterval(() => payload.heartbeat().catch(onFailedBeat), heartbeatMs)
+    const beating = setInterval(() => payload.heartbeat().catch(onFailedBeat), this.#heartbeatMs)
     const done = this.#consumer.accept(records, giveUp.signal)
     const batch = { done, giveUp }
     this.#inFlight.add(batch)

@@ -136,6 +136,7 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
       start: config.KAFKA_START,
       topics: topicRules(config, config.TEXT_TIME_ZONE),
       topicCheckMs: config.KAFKA_TOPIC_CHECK_MS,
+      sessionTimeoutMs: config.KAFKA_SESSION_TIMEOUT_MS,
     },
     logger,
   )

@@ -87,7 +87,7 @@ const consume = (
   options: Partial<KafkaSourceOptions> & Pick<KafkaSourceOptions, 'topics'>,
 ) => {
   const source = createKafkaSource(
-    { brokers, group: fresh('group'), start: 'earliest', topicCheckMs: 200, ...options },
+    { brokers, group: fresh('group'), start: 'earliest', topicCheckMs: 200, sessionTimeoutMs: 10_000, ...options },
     logger,
   )
   const stopping = new AbortController()

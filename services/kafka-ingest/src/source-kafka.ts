@@ -3,21 +3,21 @@ import type { Admin, Kafka } from 'kafkajs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connectTo, isFatal, type KafkaAccess } from './kafka-client.ts'
 import { kafkaHint } from './kafka-hints.ts'
-import { Membership } from './kafka-membership.ts'
+import { Membership, type MemberOptions } from './kafka-membership.ts'
 import { presentEnds, type Offsets } from './kafka-offsets.ts'
 import { areSame, TopicWatch, type Topics } from './kafka-topics.ts'
 import type { RecordConsumer, RecordSource, SourceState } from './record-source.ts'
 import type { TopicRule } from './topics.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
-export type KafkaSourceOptions = KafkaAccess & {
-  group: string
-  /** Where a topic begins for a group that never committed a position in it. */
-  start: 'latest' | 'earliest'
-  topics: readonly TopicRule[]
-  /** How often to look for topics that came or went, and for the lag. */
-  topicCheckMs: number
-}
+export type KafkaSourceOptions = KafkaAccess &
+  MemberOptions & {
+    /** Where a topic begins for a group that never committed a position in it. */
+    start: 'latest' | 'earliest'
+    topics: readonly TopicRule[]
+    /** How often to look for topics that came or went, and for the lag. */
+    topicCheckMs: number
+  }
 
 const minBackoffMs = 100
 const maxBackoffMs = 5_000
@@ -84,7 +84,7 @@ class KafkaSource implements RecordSource {
 
   /** Consumes until the set of topics changes. */
   async #consume(topics: Topics, starts: Offsets, consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
-    const membership = new Membership(this.#kafka, this.#options.group, topics, starts, consumer, this.#logger)
+    const membership = new Membership(this.#kafka, this.#options, topics, starts, consumer, this.#logger)
     this.#membership = membership
     try {
       await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
