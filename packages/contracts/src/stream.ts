@@ -68,7 +68,7 @@ const wishes = {
   }),
   every: z.boolean().optional().meta({
     description:
-      'Every reading of sensordata, not only the newest one: late ones, too, so compare timestamps. What could not be kept is told by `gap`. Where one subscription wants that, all of its session have one rate, that of the fastest.',
+      'Every update of sensordata, not only the newest one, so every reading: late ones, too, so compare timestamps. What could not be kept is told by `gap`. Where one subscription wants that, all of its session have one rate, that of the fastest.',
   }),
 }
 const isOneChoice = ({ vehicles, bbox }: { vehicles?: unknown; bbox?: unknown }) => !(vehicles && bbox)

@@ -45,16 +45,16 @@ const anomaly = (ts: number): Fact => ({
   recommendation: '',
 })
 
-test('readings of a sensor are one update: the newest, with all values by time, of equal times the last', () => {
+test('readings of a sensor are one update: the newest, with all values, newest first, of equal times the last', () => {
   const { drafts, conflated } = gathered([reading(3, 30), reading(1, 10), reading(4, 40), reading(3, 33)])
   expect(drafts).toMatchObject([{ kind: 'sensordata', eventTs: 4 }])
   expect(drafts[0]!.update).toMatchObject({
     value: '40',
     timestamp: 4,
     values: [
-      { timestamp: 1, value: 10 },
-      { timestamp: 3, value: 33 },
       { timestamp: 4, value: 40 },
+      { timestamp: 3, value: 33 },
+      { timestamp: 1, value: 10 },
     ],
   })
   expect(conflated).toBe(1)
@@ -109,7 +109,7 @@ test('whatever comes, every value is in one update, once, and no update breaks t
       const last = new Map(
         all.flatMap((fact) => (fact.kind === 'reading' ? [[fact.ts, fact.value]] : [])) as [number, number | null][],
       )
-      const expected = [...last].filter(([, value]) => value !== null).toSorted(([one], [other]) => one - other)
+      const expected = [...last].filter(([, value]) => value !== null).toSorted(([one], [other]) => other - one)
       expect(values).toEqual(expected.map(([timestamp, value]) => ({ timestamp, value })))
       const said = drafts.filter(({ kind, update }) => kind !== 'sensordata' || update.values.length === 0).length
       const words = drafts.filter(({ update }) => update.values?.length > 0 && update.value === 'word').length

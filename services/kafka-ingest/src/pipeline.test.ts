@@ -69,8 +69,8 @@ test('good records are appended in one batch and in order; bad ones are counted 
   await pipeline.accept([record(1, 'l: 1', now - 1), record(2, 'none'), record(3, 'l: 3')], idle)
   expect(batches.map((drafts) => drafts.map(({ json }) => JSON.parse(json).value))).toEqual([['3']])
   expect(JSON.parse(batches[0]![0]!.json).values).toEqual([
-    { timestamp: now - 1, value: 1 },
     { timestamp: now, value: 3 },
+    { timestamp: now - 1, value: 1 },
   ])
   expect(await deadLetters.read(10)).toMatchObject([{ reason: 'no_label', offset: 2 }])
   const metrics = await read()

@@ -46,9 +46,11 @@ export type Transform = ReturnType<typeof createTransform>
 
 const sensordataJson = ({ vehicle, sensor, ts, text }: Reading, readings: readonly Reading[]): string => {
   let values = ''
-  // A word is none.
-  for (const { ts: timestamp, value } of readings)
+  // Newest first; a word is none.
+  for (let index = readings.length - 1; index >= 0; index--) {
+    const { ts: timestamp, value } = readings[index]!
     if (value !== null) values += `${values && ','}{"timestamp":${timestamp},"value":${value}}`
+  }
   return (
     `{"update_type":"sensordata","vehicle_id":${JSON.stringify(vehicle)},"sensor_id":${JSON.stringify(sensor)},` +
     `"values":[${values}],"value":${JSON.stringify(text)},"timestamp":${ts}}`
