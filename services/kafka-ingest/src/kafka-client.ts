@@ -1,6 +1,6 @@
 // Everything that kafkajs needs to reach a cluster, and to say what is wrong with it.
 import type { Logger } from '@flasktoria/service-kit/logger'
-import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type SASLOptions } from 'kafkajs'
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions, type SASLOptions } from 'kafkajs'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
 
@@ -25,12 +25,17 @@ const logIntervalMs = 10_000
 export const isFatal = (error: unknown): boolean =>
   !(error instanceof KafkaJSError) || (!error.retriable && error.name !== 'KafkaJSNumberOfRetriesExceeded')
 
-export const connectTo = ({ brokers, tls, sasl }: KafkaAccess, logger: Logger): Kafka => {
+/** `patience`: for how long it tries again; a service never gives up. */
+export const connectTo = (
+  { brokers, tls, sasl }: KafkaAccess,
+  logger: Logger,
+  patience: RetryOptions = retry,
+): Kafka => {
   const config: KafkaConfig = {
     clientId: 'flasktoria',
     brokers,
     connectionTimeout: 1_000,
-    retry,
+    retry: patience,
     logCreator: () => logTo(logger),
   }
   if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
