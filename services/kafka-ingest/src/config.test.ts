@@ -20,13 +20,15 @@ test('without any environment it is Kafka, with the topics of the old system', (
   expect(config).toMatchObject({ KAFKA_GROUP: 'flasktoria', KAFKA_START: 'latest', EARLIEST_TIME: 946_684_800_000 })
 })
 
+const authority = '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----'
+
 test('TLS and SASL', () => {
   const folder = mkdtempSync(join(tmpdir(), 'config-'))
   writeFileSync(join(folder, 'password'), 'secret\n')
   const config = read({
     KAFKA_BROKERS: 'a:1, [::1]:2',
     KAFKA_TLS: 'true',
-    KAFKA_TLS_CA: 'PEM',
+    KAFKA_TLS_CA: authority,
     KAFKA_SASL_MECHANISM: 'scram-sha-512',
     KAFKA_SASL_USERNAME: 'me',
     KAFKA_SASL_PASSWORD_FILE: join(folder, 'password'),
@@ -34,13 +36,40 @@ test('TLS and SASL', () => {
   if (config.SOURCE !== 'kafka') throw new Error('another source')
   expect(kafkaAccess(config)).toEqual({
     brokers: ['a:1', '[::1]:2'],
-    tls: { ca: 'PEM' },
+    tls: { ca: authority },
     sasl: { mechanism: 'scram-sha-512', username: 'me', password: 'secret' },
+  })
+})
+
+test('a mechanism is understood as Java writes it, and tokens have an issuer', () => {
+  const config = read({
+    KAFKA_SASL_MECHANISM: 'OAUTHBEARER',
+    KAFKA_OAUTH_TOKEN_URL: 'https://issuer.example/token',
+    KAFKA_OAUTH_CLIENT_ID: 'me',
+    KAFKA_OAUTH_CLIENT_SECRET: 'secret',
+    KAFKA_OAUTH_SCOPE: 'kafka',
+  })
+  if (config.SOURCE !== 'kafka') throw new Error('another source')
+  expect(kafkaAccess(config).sasl).toEqual({
+    mechanism: 'oauthbearer',
+    tokenUrl: 'https://issuer.example/token',
+    clientId: 'me',
+    clientSecret: 'secret',
+    scope: 'kafka',
   })
 })
 
 test.each([
   [{ KAFKA_SASL_MECHANISM: 'plain' }, 'KAFKA_SASL_USERNAME: is missing'],
+  [
+    { KAFKA_SASL_MECHANISM: 'GSSAPI' },
+    'KAFKA_SASL_MECHANISM: is gssapi, which the Kafka client of this service does not have',
+  ],
+  [{ KAFKA_SASL_MECHANISM: 'GSSAPI' }, 'Ask who runs the brokers for a listener with scram-sha-512 or oauthbearer'],
+  [{ KAFKA_SASL_MECHANISM: 'ntlm' }, 'KAFKA_SASL_MECHANISM'],
+  [{ KAFKA_SASL_MECHANISM: 'oauthbearer' }, 'KAFKA_OAUTH_TOKEN_URL: is missing'],
+  [{ KAFKA_TLS: 'true', KAFKA_TLS_CA: '/etc/ca.pem' }, 'the path of a file belongs into KAFKA_TLS_CA_FILE'],
+  [{ KAFKA_TLS_CA: authority }, 'KAFKA_TLS: is not set'],
   [{ KAFKA_BROKERS: 'kafka://x' }, 'KAFKA_BROKERS: is no comma separated list'],
   [{ SENSOR_TOPICS: 'a b' }, 'SENSOR_TOPICS: "a b" is neither'],
   [{ SENSOR_TOPICS: 'a', ANOMALY_TOPICS: 'a' }, 'topic a has several profiles'],

@@ -10,10 +10,12 @@ import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { z } from 'zod'
 import { historyOptions } from './history-config.ts'
 import { checkPresence, presenceOptions } from './presence-config.ts'
-import type { KafkaAccess } from './kafka-client.ts'
+import { checkKafkaAccess, kafkaAccessOptions } from './kafka-config.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
 import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { zonedTime } from './zoned-time.ts'
+
+export { kafkaAccess } from './kafka-config.ts'
 
 const topics = (fallback: string, description: string) =>
   z
@@ -61,22 +63,7 @@ const options = z.object({
 })
 
 const kafka = z.object({
-  KAFKA_BROKERS: z
-    .string()
-    .default('127.0.0.1:9092')
-    .transform((text) => text.split(',').map((broker) => broker.trim()))
-    .refine((brokers) => brokers.every((broker) => /^[^\s:/]+:\d+$|^\[[\da-fA-F:]+\]:\d+$/.test(broker)), {
-      message: 'is no comma separated list of host:port',
-    })
-    .meta({ description: 'Kafka brokers to begin with, `host:port`, comma separated.' }),
-  KAFKA_TLS: z.stringbool().default(false).meta({ description: 'Whether the brokers want TLS.' }),
-  KAFKA_TLS_CA: z.string().optional().meta({ description: 'Certificate authority of the brokers (PEM), if private.' }),
-  KAFKA_SASL_MECHANISM: z
-    .enum(['none', 'plain', 'scram-sha-256', 'scram-sha-512'])
-    .default('none')
-    .meta({ description: 'How to log in to the brokers.' }),
-  KAFKA_SASL_USERNAME: z.string().optional().meta({ description: 'User of the brokers.' }),
-  KAFKA_SASL_PASSWORD: z.string().optional().meta({ description: 'Password of that user.' }),
+  ...kafkaAccessOptions,
   SENSOR_TOPICS: topics('clb.demo.depa.raw', 'Topics with sensor records'),
   SENSOR_V5_TOPICS: topics('none', "Topics with the old producer's sensor records (five fields, time as text)"),
   ANOMALY_TOPICS: topics('clb.demo.ml.anomaly', 'Topics with anomaly records'),
@@ -127,13 +114,9 @@ type KafkaInput = z.output<typeof kafka>
 /** Mistakes that only several options together show. */
 const checkKafka = (config: object, context: z.RefinementCtx): void => {
   if (!('KAFKA_BROKERS' in config)) return
-  const { KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, ...rest } = config as KafkaInput
   const complain = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
-  if (KAFKA_SASL_MECHANISM !== 'none') {
-    if (!KAFKA_SASL_USERNAME) complain('KAFKA_SASL_USERNAME', 'is missing')
-    if (!KAFKA_SASL_PASSWORD) complain('KAFKA_SASL_PASSWORD', 'is missing')
-  }
-  const names = topicRules({ ...(config as KafkaInput), ...rest }).flatMap((rule) => rule.names)
+  checkKafkaAccess(config as KafkaInput, complain)
+  const names = topicRules(config as KafkaInput).flatMap((rule) => rule.names)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) complain('SENSOR_TOPICS', `topic ${twice} has several profiles`)
 }
@@ -169,16 +152,6 @@ export const topicRules = (
   { profile: sensorV5Profile(textTimeZone), ...config.SENSOR_V5_TOPICS },
   { profile: anomalyProfile, ...config.ANOMALY_TOPICS },
 ]
-
-export function kafkaAccess(config: KafkaInput): KafkaAccess {
-  const { KAFKA_BROKERS: brokers, KAFKA_SASL_MECHANISM: mechanism } = config
-  const { KAFKA_SASL_USERNAME: username = '', KAFKA_SASL_PASSWORD: password = '' } = config
-  return {
-    brokers,
-    tls: config.KAFKA_TLS ? { ca: config.KAFKA_TLS_CA } : undefined,
-    sasl: mechanism === 'none' ? undefined : { mechanism, username, password },
-  }
-}
 
 function isZone(zone: string): boolean {
   try {

@@ -3,11 +3,15 @@ import type { Logger } from '@flasktoria/service-kit/logger'
 import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions, type SASLOptions } from 'kafkajs'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
+import { createTokenSource, type OauthClient } from './kafka-oauth.ts'
 
 export type KafkaAccess = {
   brokers: string[]
   tls?: { ca?: string | undefined } | undefined
-  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | undefined
+  sasl?:
+    | { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string }
+    | ({ mechanism: 'oauthbearer' } & OauthClient)
+    | undefined
 }
 
 // CommonJS whose names Node does not see.
@@ -39,8 +43,14 @@ export const connectTo = (
     logCreator: () => logTo(logger),
   }
   if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
-  if (sasl) config.sasl = sasl as SASLOptions
+  if (sasl) config.sasl = saslOf(sasl)
   return new kafkajs.Kafka(config)
+}
+
+function saslOf(sasl: NonNullable<KafkaAccess['sasl']>): SASLOptions {
+  if (sasl.mechanism === 'oauthbearer')
+    return { mechanism: 'oauthbearer', oauthBearerProvider: createTokenSource(sasl) }
+  return sasl
 }
 
 /** kafkajs says the same thing at every try: once in a while is enough. */
