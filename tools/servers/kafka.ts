@@ -1,68 +1,25 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
-import { cached } from './cache.ts'
 import { startDaemon, type DaemonPlan, type Server } from './daemon.ts'
+import { kafkaJars } from './kafka-jars.ts'
 import { findTool } from './packages.ts'
-import { run, say, Sentence, tail } from './run.ts'
+import { run, Sentence, tail } from './run.ts'
 
-const version = '4.4.0'
-const coordinates = [
-  { groupId: 'org.apache.kafka', artifactId: 'kafka_2.13', version },
-  { groupId: 'org.slf4j', artifactId: 'slf4j-simple', version: '1.7.36' },
-]
-
-const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>flasktoria</groupId><artifactId>kafka</artifactId><version>1</version>
-  <dependencies>
-${coordinates
-  .map((jar) => Object.entries(jar).map(([tag, text]) => `<${tag}>${text}</${tag}>`))
-  .map((tags) => `    <dependency>${tags.join('')}</dependency>`)
-  .join('\n')}
-  </dependencies>
-</project>
-`
-
-/** The hashes of all jars, as `sha256sum` writes them. */
-const pinned = () =>
-  readFileSync(new URL('kafka.sha256', import.meta.url), 'utf8')
-    .trim()
-    .split('\n')
-
-function verify(folder: string) {
-  const found = readdirSync(folder)
-    .toSorted()
-    .map(
-      (jar) =>
-        `${createHash('sha256')
-          .update(readFileSync(join(folder, jar)))
-          .digest('hex')}  ${jar}`,
-    )
-  const wanted = new Set(pinned())
-  const strangers = found.filter((line) => !wanted.has(line))
-  if (strangers.length > 0 || found.length !== wanted.size)
-    throw new Sentence(`the Kafka jars are not those of kafka.sha256: ${strangers.join(', ') || 'some are missing'}`)
+export type KafkaPlace = {
+  dir: string
+  port: number
+  controllerPort: number
+  /** Beside those of a small broker, or instead of them: lines of `server.properties`. */
+  settings?: Record<string, string | number | boolean>
+  /** For the format of the storage, such as `--add-scram`. */
+  format?: readonly string[]
+  /** Of all nodes of a cluster the same. */
+  clusterId?: string
 }
 
-/** The folder whose `lib` holds Kafka's jars, fetched by Maven on first use. */
-const kafkaJars = () =>
-  cached(`kafka-${version}`, async (folder) => {
-    const maven = await findTool('maven')
-    say(`fetching Kafka ${version} (43 MB) …`)
-    writeFileSync(join(folder, 'pom.xml'), pom)
-    const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
-    // -C: a file whose checksum is wrong or missing is an error.
-    const options = ['-B', '-q', '-C', '-DincludeScope=runtime', '-DoutputDirectory=lib']
-    const fetch = await run([maven, ...options, goal], { cwd: folder })
-    if (!fetch.ok) throw new Sentence(`Maven could not fetch Kafka ${version}: ${tail(fetch)}`)
-    verify(join(folder, 'lib'))
-  })
-
-export type KafkaPlace = { dir: string; port: number; controllerPort: number }
-
-const settings = ({ dir, port, controllerPort }: KafkaPlace) => ({
+const settingsOf = ({ dir, port, controllerPort, settings }: KafkaPlace) => ({
   'process.roles': 'broker,controller',
   'node.id': 1,
   'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
@@ -86,24 +43,25 @@ const settings = ({ dir, port, controllerPort }: KafkaPlace) => ({
   'log.cleaner.dedupe.buffer.size': 8_388_608,
   'broker.heartbeat.interval.ms': 500,
   'broker.session.timeout.ms': 3_000,
+  ...settings,
 })
 
 /** A one-node Kafka (KRaft) on 127.0.0.1. Formats the folder when it is new. */
 export async function planKafka(place: KafkaPlace): Promise<DaemonPlan> {
   const { dir, port } = place
-  const [java, jars] = [await findTool('java'), await kafkaJars()]
+  const [java, jars] = [await findTool('java'), await kafkaJars('kafka-4.4.0')]
   // A killed JVM leaves its unpacked native libraries behind.
   const tmp = join(dir, 'tmp')
   mkdirSync(tmp, { recursive: true })
   const properties = join(dir, 'server.properties')
-  const lines = Object.entries(settings(place)).map(([key, value]) => `${key}=${value}\n`)
+  const lines = Object.entries(settingsOf(place)).map(([key, value]) => `${key}=${value}\n`)
   writeFileSync(properties, lines.join(''))
   const system = [`-Djava.io.tmpdir=${tmp}`, '-Dorg.slf4j.simpleLogger.showDateTime=true']
-  const jvm = ['-XX:+UseSerialGC', ...system, '-cp', join(jars, 'lib', '*')] as const
+  const jvm = ['-XX:+UseSerialGC', ...system, '-cp', jars] as const
   if (!existsSync(join(dir, 'data', 'meta.properties'))) {
-    const clusterId = randomBytes(16).toString('base64url')
+    const { clusterId = randomBytes(16).toString('base64url'), format: more = [] } = place
     // In one word: an id may begin with a dash.
-    const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties]
+    const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', properties, ...more]
     const outcome = await run([java, '-Xmx128m', '-XX:TieredStopAtLevel=1', ...jvm, ...format])
     if (!outcome.ok) throw new Sentence(`Kafka could not format ${dir}: ${tail(outcome)}`)
   }
