@@ -1,0 +1,73 @@
+import type { TableFacts } from '@flasktoria/warehouse/table-profile'
+import type { Cell } from '@flasktoria/warehouse/warehouse'
+
+/** What DESCRIBE FORMATTED says of a table, as far as it concerns us. Names and types in lower case. */
+export type Description = {
+  /** With those that it is partitioned by. */
+  columns: ReadonlyMap<string, string>
+  partitions: ReadonlySet<string>
+  isInHbase: boolean
+}
+
+/**
+ * Hive, Spark and Impala answer alike: rows of name and type, sections that begin with `# …`. The columns stand first, those
+ * of the partitions below `# Partition Information` (Spark lists these twice).
+ */
+export function readDescription(rows: readonly (readonly Cell[])[]): Description {
+  const columns = new Map<string, string>()
+  const partitions = new Set<string>()
+  let section = ''
+  let isInHbase = false
+  for (const cells of rows) {
+    const [name = '', type = ''] = cells.map((cell) =>
+      String(cell ?? '')
+        .trim()
+        .toLowerCase(),
+    )
+    if (/hbase/.test(type) && /storage|handler|inputformat/.test(`${name} ${type}`)) isInHbase = true
+    if (name.startsWith('#') && name.replace(/^# */, '') !== 'col_name') section = name.replace(/^# */, '')
+    if (name === '' || name.startsWith('#') || type === '') continue
+    if (section === '') columns.set(name, type)
+    if (section === 'partition information') {
+      columns.set(name, type)
+      partitions.add(name)
+    }
+  }
+  return { columns, partitions, isInHbase }
+}
+
+const text = { name: 'a text', pattern: /^(?:string|varchar|char)\b/ }
+const integer = { name: 'an integer', pattern: /^(?:bigint|int|integer|smallint|tinyint)\b/ }
+const bigint = { name: 'a BIGINT of epoch milliseconds', pattern: /^bigint\b/ }
+const number = { name: 'a number', pattern: /^(?:double|float|real|bigint|int|smallint|tinyint|decimal)\b/ }
+type Type = typeof text
+
+/** Sentences, one for each column that is not as the profile says. */
+export function columnMistakes({ columns }: Description, table: TableFacts): string[] {
+  return wantedColumns(table).flatMap(([column, { name, pattern }]) => {
+    const type = columns.get(column.toLowerCase())
+    if (type === undefined) return [`there is no column ${column} (there are ${[...columns.keys()].join(', ')})`]
+    return pattern.test(type) ? [] : [`column ${column} is ${type.toUpperCase()}, and should be ${name}`]
+  })
+}
+
+function wantedColumns(table: TableFacts): [column: string, type: Type][] {
+  const { vehicle, timestamp, day, rowKey } = table
+  return [
+    [vehicle, text],
+    [timestamp.column, timestamp.type === 'bigint' ? bigint : text],
+    ...own(table),
+    ...(day === undefined ? [] : [[day, integer] satisfies [string, Type]]),
+    ...(rowKey === undefined ? [] : [[rowKey.column, text] satisfies [string, Type]]),
+  ]
+}
+
+function own(table: TableFacts): [column: string, type: Type][] {
+  if ('sensor' in table)
+    return [
+      [table.sensor, text],
+      [table.value.column, table.value.form === 'number' ? number : text],
+    ]
+  const texts = [table.detectionTime, table.confirmationTime, table.rootCause, table.recommendation]
+  return [[table.anomalyId, integer], ...texts.flatMap((column) => (column ? [[column, text] as [string, Type]] : []))]
+}
