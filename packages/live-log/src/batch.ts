@@ -29,10 +29,12 @@ export const formatBatch = ({ epoch, first, appendedAt, entries }: Batch): strin
 
 /** Ingest has validated what it appends; what would break a line is a mistake of ours. @throws RangeError */
 export function assertFits({ vehicle, sensor, eventTs, json, statusJson = '' }: Draft): void {
-  if (/[\t\n]/.test(vehicle) || /[\t\n]/.test(sensor)) throw new RangeError('an id holds a control character')
-  if (/[\t\n]/.test(json) || /[\t\n]/.test(statusJson)) throw new RangeError('the JSON of an update is not in one line')
+  if (breaksLine(vehicle) || breaksLine(sensor)) throw new RangeError('an id holds a control character')
+  if (breaksLine(json) || breaksLine(statusJson)) throw new RangeError('the JSON of an update is not in one line')
   if (!Number.isSafeInteger(eventTs)) throw new RangeError('an event time is no integer')
 }
+
+const breaksLine = (text: string) => text.includes('\t') || text.includes('\n')
 
 const kinds = new Set<string>(updateKinds)
 

@@ -106,10 +106,9 @@ test('whatever comes, every value is in one update, once, and no update breaks t
       const { drafts, conflated } = gathered(all)
       for (const { update } of drafts) expect(updateSchema.safeParse(update).error).toBeUndefined()
       const values = drafts.flatMap(({ update }) => update.values ?? [])
-      const last = new Map(
-        all.flatMap((fact) => (fact.kind === 'reading' ? [[fact.ts, fact.value]] : [])) as [number, number | null][],
-      )
-      const expected = [...last].filter(([, value]) => value !== null).toSorted(([one], [other]) => other - one)
+      const numbers = new Map<number, number>()
+      for (const fact of all) if (fact.kind === 'reading' && fact.value !== null) numbers.set(fact.ts, fact.value)
+      const expected = [...numbers].toSorted(([one], [other]) => other - one)
       expect(values).toEqual(expected.map(([timestamp, value]) => ({ timestamp, value })))
       const said = drafts.filter(({ kind, update }) => kind !== 'sensordata' || update.values.length === 0).length
       const words = drafts.filter(({ update }) => update.values?.length > 0 && update.value === 'word').length

@@ -6,7 +6,7 @@ import type { Fact, Fix, Reading } from './validate.ts'
 /** More values make another update, so that none grows beyond a frame. */
 const maxValues = 250
 
-type Vehicle = { fix: Fix | undefined; readonly readings: Map<string, Reading[]> }
+type Vehicle = { fix: Fix | undefined; readonly sensors: Map<string, Series> }
 
 /**
  * What records said since the last append, an update a key: the newest position of each vehicle, and of each sensor the
@@ -35,20 +35,18 @@ export class Gathering {
     else this.#addReading(fact)
   }
 
-  /** What is to be appended, and how many facts newer ones stand for. */
+  /** What is to be appended, and for how many facts newer ones stand. */
   finish(): { drafts: Draft[]; conflated: number } {
     const drafts: Draft[] = []
     let told = this.#anomalies.length
-    for (const { fix, readings } of this.#vehicles.values()) {
+    for (const { fix, sensors } of this.#vehicles.values()) {
       if (fix) {
         drafts.push(this.#transform.fix(fix))
         told++
       }
-      for (const ofSensor of readings.values()) {
-        const byTime = inOrder(ofSensor)
-        for (let next = 0; next < byTime.length; next += maxValues)
-          drafts.push(this.#transform.readings(byTime.slice(next, next + maxValues)))
-        told += byTime.length
+      for (const series of sensors.values()) {
+        this.#tell(series, drafts)
+        told += series.facts
       }
     }
     return { drafts: [...drafts, ...this.#anomalies], conflated: this.#facts - told }
@@ -60,29 +58,68 @@ export class Gathering {
   }
 
   #addReading(reading: Reading): void {
-    const { readings } = this.#vehicle(reading.vehicle)
-    const ofSensor = readings.get(reading.sensor)
-    if (ofSensor) ofSensor.push(reading)
-    else readings.set(reading.sensor, [reading])
+    const { sensors } = this.#vehicle(reading.vehicle)
+    const series = sensors.get(reading.sensor)
+    if (series) series.add(reading)
+    else sensors.set(reading.sensor, new Series(reading))
   }
 
   #vehicle(id: string): Vehicle {
     let vehicle = this.#vehicles.get(id)
-    if (!vehicle) this.#vehicles.set(id, (vehicle = { fix: undefined, readings: new Map() }))
+    if (!vehicle) this.#vehicles.set(id, (vehicle = { fix: undefined, sensors: new Map() }))
     return vehicle
+  }
+
+  #tell(series: Series, drafts: Draft[]): void {
+    const { newest, times, values } = series.finish()
+    let next = 0
+    for (let end = maxValues; end < times.length; end += maxValues) {
+      const last = { ...newest, ts: times[end - 1]!, value: values[end - 1]!, text: String(values[end - 1]) }
+      drafts.push(this.#transform.readings(last, times.slice(next, end), values.slice(next, end)))
+      next = end
+    }
+    drafts.push(this.#transform.readings(newest, times.slice(next), values.slice(next)))
   }
 }
 
-/** By time; of equal times, and of words, the last one that came. */
-function inOrder(readings: readonly Reading[]): Reading[] {
-  const byTime = isAscending(readings) ? readings : readings.toSorted((one, other) => one.ts - other.ts)
-  return byTime.filter(({ ts, value }, index) => {
-    const next = byTime[index + 1]
-    return !next || (next.ts !== ts && value !== null)
-  })
-}
+/** Of one sensor: its newest reading, and all numbers by time. Facts are not kept: a backlog has very many. */
+class Series {
+  #newest: Reading
+  #times: number[] = []
+  #values: number[] = []
+  #isAscending = true
 
-function isAscending(readings: readonly Reading[]): boolean {
-  for (let index = 1; index < readings.length; index++) if (readings[index]!.ts < readings[index - 1]!.ts) return false
-  return true
+  constructor(first: Reading) {
+    this.#newest = first
+    this.add(first)
+  }
+
+  /** For how many facts it stands itself. */
+  get facts(): number {
+    return this.#times.length + Number(this.#newest.value === null)
+  }
+
+  add(reading: Reading): void {
+    const { ts, value } = reading
+    if (ts >= this.#newest.ts) this.#newest = reading
+    if (value === null) return
+    const times = this.#times
+    const last = times.length - 1
+    if (last >= 0 && ts <= times[last]!) this.#isAscending = false
+    times.push(ts)
+    this.#values.push(value)
+  }
+
+  /** By time; of equal times the last one that came. */
+  finish(): { newest: Reading; times: readonly number[]; values: readonly number[] } {
+    if (!this.#isAscending) {
+      const [times, values] = [this.#times, this.#values]
+      const order = Array.from(times.keys())
+        .toSorted((one, other) => times[one]! - times[other]!)
+        .filter((place, index, all) => times[place] !== times[all[index + 1] ?? -1])
+      this.#times = order.map((place) => times[place]!)
+      this.#values = order.map((place) => values[place]!)
+    }
+    return { newest: this.#newest, times: this.#times, values: this.#values }
+  }
 }

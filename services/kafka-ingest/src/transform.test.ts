@@ -30,7 +30,7 @@ const anomaly: Anomaly = {
 }
 
 test('a reading becomes sensordata, with the status that its range says', () => {
-  const { json, statusJson, ...draft } = transform.readings([reading])
+  const { json, statusJson, ...draft } = transform.readings(reading, [5], [20.5])
   expect(draft).toEqual({ kind: 'sensordata', vehicle: 'v"1', sensor: 'pid_5_mode_1', eventTs: 5 })
   expect(JSON.parse(json)).toEqual({
     update_type: 'sensordata',
@@ -49,13 +49,13 @@ test('a reading becomes sensordata, with the status that its range says', () => 
 })
 
 test('a word has no values and no status', () => {
-  const draft = transform.readings([{ ...reading, value: null, text: 'drive' }])
+  const draft = transform.readings({ ...reading, value: null, text: 'drive' }, [], [])
   expect(JSON.parse(draft.json)).toMatchObject({ values: [], value: 'drive' })
   expect(draft).not.toHaveProperty('statusJson')
 })
 
 test('a sensor without a range has no status', () => {
-  expect(transform.readings([{ ...reading, sensor: 'pid_91_mode_1' }])).not.toHaveProperty('statusJson')
+  expect(transform.readings({ ...reading, sensor: 'pid_91_mode_1' }, [5], [20.5])).not.toHaveProperty('statusJson')
 })
 
 test('a fix becomes a position and nothing else', () => {
@@ -114,7 +114,12 @@ test('whatever a fact says, its update is what the contract promises', () => {
   )
   fc.assert(
     fc.property(fact, (said) => {
-      const update: unknown = JSON.parse((said.kind === 'fix' ? transform.fix(said) : transform.readings([said])).json)
+      const update: unknown = JSON.parse(
+        (said.kind === 'fix'
+          ? transform.fix(said)
+          : transform.readings(said, said.value === null ? [] : [said.ts], said.value === null ? [] : [said.value])
+        ).json,
+      )
       expect(updateSchema.safeParse(update).error).toBeUndefined()
     }),
   )

@@ -24,11 +24,10 @@ export function createTransform({ sensors, anomalies }: Catalogues) {
       json: `{"update_type":"position","vehicle_id":${JSON.stringify(vehicle)},"lat":${lat},"long":${long},"timestamp":${ts}}`,
     }),
 
-    /** Of one sensor, by time, one at least: the update says the last one, and lists them all. */
-    readings: (readings: readonly Reading[]): Draft => {
-      const newest = readings.at(-1)!
+    /** Of one sensor, the newest one and the numbers that came with it: itself, unless it is a word, and others, by time. */
+    readings: (newest: Reading, times: readonly number[], values: readonly number[]): Draft => {
       const { vehicle, sensor, ts: eventTs, value } = newest
-      const draft: Draft = { kind: 'sensordata', vehicle, sensor, eventTs, json: sensordataJson(newest, readings) }
+      const draft: Draft = { kind: 'sensordata', vehicle, sensor, eventTs, json: sensordataJson(newest, times, values) }
       const known = ranged.get(sensor)
       if (known && value !== null) draft.statusJson = sensorstatusJson(vehicle, sensor, statusOf(known, value))
       return draft
@@ -44,16 +43,18 @@ export function createTransform({ sensors, anomalies }: Catalogues) {
 }
 export type Transform = ReturnType<typeof createTransform>
 
-const sensordataJson = ({ vehicle, sensor, ts, text }: Reading, readings: readonly Reading[]): string => {
-  let values = ''
-  // Newest first; a word is none.
-  for (let index = readings.length - 1; index >= 0; index--) {
-    const { ts: timestamp, value } = readings[index]!
-    if (value !== null) values += `${values && ','}{"timestamp":${timestamp},"value":${value}}`
-  }
+/** The values stand newest first. */
+function sensordataJson(
+  { vehicle, sensor, ts, text }: Reading,
+  times: readonly number[],
+  values: readonly number[],
+): string {
+  let list = ''
+  for (let index = times.length - 1; index >= 0; index--)
+    list += `${list && ','}{"timestamp":${times[index]},"value":${values[index]}}`
   return (
     `{"update_type":"sensordata","vehicle_id":${JSON.stringify(vehicle)},"sensor_id":${JSON.stringify(sensor)},` +
-    `"values":[${values}],"value":${JSON.stringify(text)},"timestamp":${ts}}`
+    `"values":[${list}],"value":${JSON.stringify(text)},"timestamp":${ts}}`
   )
 }
 
