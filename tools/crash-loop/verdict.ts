@@ -55,7 +55,7 @@ export function judgeTestimony({ name, sightings, epochs: told }: Testimony, { w
     const isCutBehind = index === epochs.length - 1 && last !== isSeen.length - 1
     if (hasHole || isCutBefore || isCutBehind)
       faults.push(`${name} missed ${missing} of ${isSeen.length} anomalies of epoch ${index + 1}, and was not told`)
-    else if (!told.includes(epochs[index + 1] ?? epoch) && !epochs.slice(index + 1).some((next) => told.includes(next)))
+    else if (!epochs.slice(index + (first > 0 ? 0 : 1)).some((later) => told.includes(later)))
       faults.push(`${name} missed ${missing} anomalies where epoch ${index + 1} ended, and was told of no other`)
   }
   return faults

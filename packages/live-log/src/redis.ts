@@ -60,9 +60,9 @@ export async function asUnavailable<T>(work: Promise<T>): Promise<T> {
     return await work
   } catch (cause) {
     if (cause instanceof LogUnavailable) throw cause
-    throw new LogUnavailable(`Redis does not answer: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    })
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const isRefusal = cause instanceof Error && cause.name === 'ReplyError'
+    throw new LogUnavailable(`Redis ${isRefusal ? 'refuses' : 'does not answer'}: ${why}`, { cause })
   }
 }
 

@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { historyOptions } from './history-config.ts'
 import { checkPresence, presenceOptions } from './presence-config.ts'
 import { checkKafkaAccess, kafkaAccessOptions } from './kafka-config.ts'
+import { claimedTwice, readTopicsFile } from './topics-file.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
 import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { zonedTime } from './zoned-time.ts'
@@ -70,6 +71,10 @@ const kafka = z.object({
 })
 
 const consumer = kafka.extend({
+  TOPICS_FILE: z.string().transform(parsed(readTopicsFile)).optional().meta({
+    description:
+      'Topics of other forms and with other fields (JSON, a list of profiles); with it the topics above are none unless named.',
+  }),
   KAFKA_GROUP: z.string().min(1).max(200).default('flasktoria').meta({
     description:
       'Consumer group of the live updates; the history writer is in one of its own, with `-history` behind it.',
@@ -116,12 +121,17 @@ const checkKafka = (config: object, context: z.RefinementCtx): void => {
   if (!('KAFKA_BROKERS' in config)) return
   const complain = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
   checkKafkaAccess(config as KafkaInput, complain)
-  const names = topicRules(config as KafkaInput).flatMap((rule) => rule.names)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
-  if (twice !== undefined) complain('SENSOR_TOPICS', `topic ${twice} has several profiles`)
+  const twice = claimedTwice(topicRules(config as KafkaInput))
+  if (twice === undefined) return
+  const isPattern = twice.startsWith('/')
+  complain('SENSOR_TOPICS', `${isPattern ? 'pattern' : 'topic'} ${twice} has several profiles`)
 }
 
-const withSource = (environment: object) => ({ SOURCE: 'kafka', ...environment })
+const withSource = (environment: object) => ({
+  SOURCE: 'kafka',
+  ...('TOPICS_FILE' in environment && { SENSOR_TOPICS: 'none', ANOMALY_TOPICS: 'none' }),
+  ...environment,
+})
 
 /** SOURCE: where records come from: `kafka`, `recording` (RECORDING_FILE) or `simulator`. */
 export const configSchema = z.preprocess(
@@ -145,12 +155,15 @@ export type SimulateConfig = z.output<typeof simulateSchema>
 export const simulateOptionNames = ['LOG_LEVEL', ...Object.keys(kafka.shape), ...Object.keys(simulator.shape)]
 
 export const topicRules = (
-  config: Pick<KafkaInput, 'SENSOR_TOPICS' | 'SENSOR_V5_TOPICS' | 'ANOMALY_TOPICS'>,
+  config: Pick<KafkaInput, 'SENSOR_TOPICS' | 'SENSOR_V5_TOPICS' | 'ANOMALY_TOPICS'> & {
+    TOPICS_FILE?: TopicRule[] | undefined
+  },
   textTimeZone = 'UTC',
 ): TopicRule[] => [
   { profile: sensorProfile, ...config.SENSOR_TOPICS },
   { profile: sensorV5Profile(textTimeZone), ...config.SENSOR_V5_TOPICS },
   { profile: anomalyProfile, ...config.ANOMALY_TOPICS },
+  ...(config.TOPICS_FILE ?? []),
 ]
 
 function isZone(zone: string): boolean {

@@ -26,6 +26,7 @@ import { presenceLimits } from './presence-config.ts'
 import { tee, type RecordSource } from './record-source.ts'
 import { createRefusals } from './refusals.ts'
 import { createKafkaSource } from './source-kafka.ts'
+import { withSchemas } from './source-with-schemas.ts'
 import { createRecordingSource } from './source-recording.ts'
 import { createSimulatorSource } from './source-simulator.ts'
 import { createTransform } from './transform.ts'
@@ -129,17 +130,20 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
     const { RECORDING_FILE: path, RECORDING_SPEED: speed } = config
     return createRecordingSource({ path, speed, topic: 'recording' }, logger)
   }
-  return createKafkaSource(
+  const topics = topicRules(config, config.TEXT_TIME_ZONE)
+  const source = createKafkaSource(
     {
       ...kafkaAccess(config),
       group: config.KAFKA_GROUP + groupSuffix,
       start: config.KAFKA_START,
-      topics: topicRules(config, config.TEXT_TIME_ZONE),
+      topics,
       topicCheckMs: config.KAFKA_TOPIC_CHECK_MS,
       sessionTimeoutMs: config.KAFKA_SESSION_TIMEOUT_MS,
     },
     logger,
   )
+  const profiles = topics.map(({ profile }) => profile)
+  return withSchemas(source, profiles, logger)
 }
 
 function openLog({ REDIS_URL }: Config): LogWriter & LogReader {

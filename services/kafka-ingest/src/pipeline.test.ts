@@ -99,11 +99,11 @@ test('while the log is away the batch waits, and the same one is appended when t
   const { log, batches, calls } = logAwayFor(1)
   const { pipeline, read } = pipelineTo(log)
   const accepted = pipeline.accept([record(1, 'l: 1')], idle)
-  await expect.poll(() => pipeline.logAwaySince()).toBe(now)
+  await expect.poll(() => pipeline.logTrouble()).toEqual({ since: now, reason: 'away' })
   await accepted
   expect(calls).toEqual(['append', 'ping', 'ping', 'append'])
   expect(batches).toHaveLength(1)
-  expect(pipeline.logAwaySince()).toBeUndefined()
+  expect(pipeline.logTrouble()).toBeUndefined()
   expect(await read()).toContain('flasktoria_log_outages_total{service="test"} 1')
 })
 

@@ -27,8 +27,8 @@ type Parts = {
 }
 
 export type Pipeline = RecordConsumer & {
-  /** Since when the log has been away; undefined: it takes what we append. */
-  logAwaySince(): number | undefined
+  /** Since when the log has not taken what we append, and why; undefined: it takes it. */
+  logTrouble(): { since: number; reason: string } | undefined
   /** The newest event time that the log took; a clock that is ahead of ours counts as ours. Null: nothing yet. */
   newestEventTs(): number | null
 }
@@ -40,7 +40,7 @@ export type Pipeline = RecordConsumer & {
  */
 export function createPipeline(parts: Parts): Pipeline {
   const { interpret, transform, log, refusals, metrics, logger, appendIntervalMs = 0, now = Date.now } = parts
-  let awaySince: number | undefined
+  let trouble: ReturnType<Pipeline['logTrouble']>
   let newestEventTs: number | null = null
 
   const gather = (records: readonly RawRecord[]): number => {
@@ -76,16 +76,16 @@ export function createPipeline(parts: Parts): Pipeline {
       signal.throwIfAborted()
       try {
         await append(drafts)
-        if (awaySince !== undefined) logger.info({ awayMs: now() - awaySince }, 'the live log is back')
-        awaySince = undefined
+        if (trouble) logger.info({ awayMs: now() - trouble.since }, 'the live log is back')
+        trouble = undefined
         return
       } catch (error) {
         if (!(error instanceof LogUnavailable)) throw error
-        if (awaySince === undefined) {
-          awaySince = now()
+        if (!trouble) {
           metrics.outages.inc()
           logger.warn({ err: error }, 'the live log is away: the source waits')
         }
+        trouble = { since: trouble?.since ?? now(), reason: error.message }
       }
       await delay(backoffMs, undefined, { signal })
       await untilAnswering(log, signal)
@@ -100,7 +100,7 @@ export function createPipeline(parts: Parts): Pipeline {
       for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
       if (gather(records) > 0) await queue.appended(signal)
     },
-    logAwaySince: () => awaySince,
+    logTrouble: () => trouble,
     newestEventTs: () => newestEventTs,
   }
 }

@@ -200,9 +200,9 @@ describe('the whole way', () => {
 
     isAway = true
     await send('during')
-    await expect.poll(() => pipeline.logAwaySince(), eventually).toBeDefined()
+    await expect.poll(() => pipeline.logTrouble(), eventually).toBeDefined()
     await expect
-      .poll(() => Date.now() - pipeline.logAwaySince()!, { timeout: 20_000, interval: 500 })
+      .poll(() => Date.now() - pipeline.logTrouble()!.since, { timeout: 20_000, interval: 500 })
       .toBeGreaterThan(12_000)
     expect(await committedRecords(group, topic)).toBe(20)
     isAway = false

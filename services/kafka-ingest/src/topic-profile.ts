@@ -1,3 +1,5 @@
+import type { Logger } from '@flasktoria/service-kit/logger'
+
 /** What a record says about a sensor, in its producer's words: nobody has judged it yet. */
 export type SensorFields = {
   ok: true
@@ -30,11 +32,18 @@ export type AnomalyFields = {
 export type DecodeFailure =
   | 'tombstone'
   | 'oversized'
+  /** Plainly another framing, or no framing where one is configured. */
   | 'confluent_framing'
   | 'single_object_framing'
   | 'json_text'
+  | 'not_framed'
   | 'other_producer'
+  /** Whoever wrote it used a schema that nobody told us, or one without the fields that we need. */
+  | 'unknown_schema'
+  | 'unfit_schema'
   | 'malformed'
+  | 'missing_field'
+  | 'wrong_type'
 
 export type Undecoded = { ok: false; reason: DecodeFailure }
 export type Decoded = SensorFields | FixFields | AnomalyFields | Undecoded
@@ -45,6 +54,19 @@ export type TopicProfile = {
   readonly kind: 'sensor' | 'anomaly'
   /** Never throws. What it lets through is well-formed, not yet sense: most records with flipped bits still decode. */
   read(value: Buffer | null): Decoded
+  /** Where the writers' schemas are elsewhere; absent: everything is known from the start. */
+  readonly schemas?: FetchedSchemas
+}
+
+export interface FetchedSchemas {
+  /** Waits out what may pass. @throws when the configuration has to change */
+  check(signal: AbortSignal, logger: Logger): Promise<void>
+  /** The schemas that these records name and nobody has fetched. Until then they count as unknown. */
+  unheardOf(values: Iterable<Buffer | null>): number[]
+  /** Resolves when the records of a schema can be read or refused; rejects only when `signal` aborts. */
+  fetch(id: number, signal: AbortSignal, logger: Logger): Promise<void>
+  /** Why records wait; undefined: they don't. */
+  failing(): string | undefined
 }
 
 /** No record of any producer comes near it. */
