@@ -33,7 +33,7 @@ export const historyTables = {
       lat: 'double',
       long: 'double',
     },
-    order: ['uuid', 'ts', 'sensor'],
+    order: ['uuid', 'sensor', 'ts'],
   },
   anomaly: {
     name: tableProfiles.own.anomaly.table,
@@ -48,7 +48,7 @@ export const historyTables = {
       root_cause: 'text',
       recommendation: 'text',
     },
-    order: ['uuid', 'ts', 'anomaly_id'],
+    order: ['uuid', 'sensor', 'ts', 'anomaly_id'],
   },
 } as const satisfies Record<string, HistoryTable>
 export type HistoryTableName = keyof typeof historyTables
@@ -92,6 +92,8 @@ export function parseFileName(name: string): HistoryFile | undefined {
   const [first, last] = [Number(match[2]), Number(match[3])]
   return first <= last ? { stream: match[1]!, first, last } : undefined
 }
+
+export const isFileOf = (stream: string, name: string): boolean => parseFileName(name)?.stream === stream
 
 /** Names of the files whose rows another one of the same day holds too. */
 export function supersededNames(names: readonly string[]): string[] {
@@ -170,6 +172,10 @@ export function createTableStatement(dialect: Dialect, qualifiedName: string, ta
 /** Makes the folders of some days known. */
 export const addPartitionsStatement = (dialect: Dialect, qualifiedName: string, days: readonly number[]): string =>
   `ALTER TABLE ${qualifiedName} ADD IF NOT EXISTS ${days.map((day) => `PARTITION (\`day\`=${dialect.integer(day)})`).join(' ')}`
+
+/** Makes the folder of a day unknown; its files stay. */
+export const dropPartitionStatement = (dialect: Dialect, qualifiedName: string, day: number): string =>
+  `ALTER TABLE ${qualifiedName} DROP IF EXISTS PARTITION (\`day\`=${dialect.integer(day)})`
 
 /** The tables of the profile `legacy`, for engines that have no HBase. */
 export const legacyTableStatements = (dialect: Dialect): string[] => [

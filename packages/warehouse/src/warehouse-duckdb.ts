@@ -1,25 +1,13 @@
 import { resolve } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import {
-  BIGINT,
-  DOUBLE,
-  DuckDBDataChunk,
   DuckDBInstance,
-  INTEGER,
-  VARCHAR,
   type DuckDBConnection,
   type DuckDBMaterializedResult,
   type DuckDBValue,
 } from '@duckdb/node-api'
 import { dialects } from './dialects.ts'
-import {
-  columnList,
-  historyTables,
-  listLivePaths,
-  typeName,
-  type ColumnType,
-  type HistoryTable,
-} from './history-layout.ts'
+import { historyTables, listLivePaths, typeName, type ColumnType, type HistoryTable } from './history-layout.ts'
+import { rowGroupRows } from './parquet-encoder.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import { WarehouseError, type Cell, type ColumnBatch, type QueryOptions, type Warehouse } from './warehouse.ts'
 
@@ -253,55 +241,23 @@ type End = { signal: AbortSignal; explain: (error: unknown) => WarehouseError }
 
 const closed = () => new WarehouseError('unavailable', 'the warehouse is closed')
 
-const duckdbTypes = { text: VARCHAR, bigint: BIGINT, integer: INTEGER, double: DOUBLE } as const
-
-/** Values in the order of the table's columns; a bigint column takes safe integers. */
-export type ParquetRow = readonly (string | number | null)[]
-
-/** Makes Parquet files: sorted by the table's order, in row groups that a question can skip. One call at a time. */
-export async function openParquetEncoder(settings: DuckdbSettings) {
+/** Makes one Parquet file of several: sorted by the table's order, in row groups that a question can skip. */
+export async function openParquetMerger(settings: DuckdbSettings) {
   const instance = await openDuckdb(settings)
   const connection = await instance.connect()
-  const copy = async (table: HistoryTable, source: string, path: string) => {
-    const order = table.order.map(dialect.identifier).join(', ')
-    await connection.run(
-      `COPY (SELECT ${Object.keys(table.columns).map(dialect.identifier).join(', ')} FROM ${source} ORDER BY ${order}) ` +
-        `TO ${dialect.text(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroupRows})`,
-    )
-  }
   return {
-    async encode(table: HistoryTable, rows: readonly ParquetRow[], path: string): Promise<void> {
-      await connection.run(`CREATE OR REPLACE TEMP TABLE pending (${columnList(dialect, table.columns)})`)
-      const appender = await connection.createAppender('pending', null, 'temp')
-      const types = Object.values(table.columns)
-      for (let start = 0; start < rows.length; start += chunkRows) {
-        const slice = rows.slice(start, start + chunkRows)
-        const chunk = DuckDBDataChunk.create(
-          types.map((type) => duckdbTypes[type]),
-          slice.length,
-        )
-        chunk.setColumns(types.map((type, column) => slice.map((row) => toDuckdb(type, row[column] ?? null))))
-        appender.appendDataChunk(chunk)
-        // Writing vectors is our own work: other work of the process has its turn in between.
-        await setImmediate()
-      }
-      appender.closeSync()
-      await copy(table, 'pending', path)
-      await connection.run('DROP TABLE pending')
+    /** One call at a time. */
+    async merge({ columns, order }: HistoryTable, paths: readonly string[], path: string): Promise<void> {
+      const names = (all: readonly string[]) => all.map(dialect.identifier).join(', ')
+      await connection.run(
+        `COPY (SELECT ${names(Object.keys(columns))} FROM read_parquet([${paths.map(dialect.text).join(', ')}], ` +
+          `hive_partitioning = false) ORDER BY ${names(order)}) ` +
+          `TO ${dialect.text(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${rowGroupRows})`,
+      )
     },
-    /** The rows of some files in one. */
-    merge: (table: HistoryTable, paths: readonly string[], path: string): Promise<void> =>
-      copy(table, `read_parquet([${paths.map(dialect.text).join(', ')}], hive_partitioning = false)`, path),
     close: (): void => {
       connection.closeSync()
       instance.closeSync()
     },
   }
 }
-
-const rowGroupRows = 20_480
-/** The size of DuckDB's vectors. */
-const chunkRows = 2_048
-
-const toDuckdb = (type: ColumnType, value: string | number | null): DuckDBValue =>
-  type === 'bigint' && value !== null ? BigInt(value) : value

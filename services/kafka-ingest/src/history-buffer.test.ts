@@ -1,3 +1,5 @@
+import { HistoryColumns } from '@flasktoria/warehouse/history-columns'
+import { historyTables } from '@flasktoria/warehouse/history-layout'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HistoryBuffer, planFiles, type Portion } from './history-buffer.ts'
@@ -7,7 +9,10 @@ const portion = (offsets: number[]): Portion => ({
   day: 20261124,
   stream: 'raw-0',
   offsets,
-  rows: offsets.map((offset) => [offset]),
+  rows: new HistoryColumns(
+    historyTables.sensor,
+    offsets.map((offset) => ['v', 's', offset, 1, 'l', null, null]),
+  ),
 })
 
 test('rows that lie in no file yet are planned once each, in files that claim nothing else', () => {
@@ -17,9 +22,10 @@ test('rows that lie in no file yet are planned once each, in files that claim no
     fc.property(offsets, fc.array(range, { maxLength: 6 }), (pending, written) => {
       const files = planFiles(portion(pending), written)
       const isWritten = (offset: number) => written.some(({ first, last }) => first <= offset && offset <= last)
-      expect(files.flatMap(({ rows }) => rows.map(([offset]) => offset))).toEqual(pending.filter((o) => !isWritten(o)))
-      for (const { file, rows } of files) {
-        expect([file.first, file.last]).toEqual([rows[0]?.[0], rows.at(-1)?.[0]])
+      const planned = files.map(({ content }) => pending.slice(content.from, content.to))
+      expect(planned.flat()).toEqual(pending.filter((o) => !isWritten(o)))
+      for (const [index, { file }] of files.entries()) {
+        expect([file.first, file.last]).toEqual([planned[index]?.[0], planned[index]?.at(-1)])
         for (const { first, last } of written) expect(first > file.last || last < file.first).toBe(true)
       }
       // What was planned is what the next look at the folder finds: nothing is left to do.
@@ -36,9 +42,21 @@ test('rows without a gap make one file', () => {
 test('a buffer keeps rows by table, day and partition, and knows where reading goes on', () => {
   const buffer = new HistoryBuffer()
   expect(buffer.isEmpty).toBe(true)
-  buffer.add({ topic: 'raw', partition: 0, offset: 7 }, { table: 'sensor', day: 20261124, cells: ['a'] }, 1)
-  buffer.add({ topic: 'raw', partition: 0, offset: 8 }, { table: 'sensor', day: 20261123, cells: ['b'] }, 1)
-  buffer.add({ topic: 'raw', partition: 1, offset: 2 }, { table: 'sensor', day: 20261124, cells: ['c'] }, 1)
+  buffer.add(
+    { topic: 'raw', partition: 0, offset: 7 },
+    { table: 'sensor', day: 20261124, cells: ['v', 's', 1, 2, 'a', null, null] },
+    1,
+  )
+  buffer.add(
+    { topic: 'raw', partition: 0, offset: 8 },
+    { table: 'sensor', day: 20261123, cells: ['v', 's', 1, 2, 'b', null, null] },
+    1,
+  )
+  buffer.add(
+    { topic: 'raw', partition: 1, offset: 2 },
+    { table: 'sensor', day: 20261124, cells: ['v', 's', 1, 2, 'c', null, null] },
+    1,
+  )
   buffer.add({ topic: 'raw', partition: 0, offset: 9 }, undefined, 1)
   expect([...buffer.portions.values()].map(({ day, stream, offsets }) => ({ day, stream, offsets }))).toEqual([
     { day: 20261124, stream: 'raw-0', offsets: [7] },

@@ -1,11 +1,13 @@
+import { HistoryColumns } from '@flasktoria/warehouse/history-columns'
 import {
+  historyTables,
   streamName,
   type HistoryFile,
   type HistoryTableName,
   type OffsetRange,
 } from '@flasktoria/warehouse/history-layout'
-import type { ParquetRow } from '@flasktoria/warehouse/parquet-writer'
-import { rowBytes, type HistoryRow } from './history-rows.ts'
+import type { RowRange } from '@flasktoria/warehouse/parquet-writer'
+import type { HistoryRow } from './history-rows.ts'
 import type { Position } from './record-source.ts'
 
 /** Rows of one stream for one day of a table, in order of offset. */
@@ -14,7 +16,7 @@ export type Portion = {
   day: number
   stream: string
   offsets: number[]
-  rows: ParquetRow[]
+  rows: HistoryColumns
 }
 
 /** What was read and is not on the disk yet. */
@@ -45,17 +47,26 @@ export class HistoryBuffer {
     const key = `${table}\t${day}\t${place}`
     let portion = this.portions.get(key)
     if (portion === undefined) {
-      portion = { table, day, stream: streamName(topic, partition), offsets: [], rows: [] }
+      portion = {
+        table,
+        day,
+        stream: streamName(topic, partition),
+        offsets: [],
+        rows: new HistoryColumns(historyTables[table]),
+      }
       this.portions.set(key, portion)
     }
     portion.offsets.push(offset)
+    this.bytes -= portion.rows.bytes
     portion.rows.push(cells)
+    this.bytes += portion.rows.bytes + offsetBytes
     this.rows += 1
-    this.bytes += rowBytes(cells)
   }
 }
 
-export type PlannedFile = { file: HistoryFile; rows: ParquetRow[] }
+const offsetBytes = 8
+
+export type PlannedFile = { file: HistoryFile; content: RowRange }
 
 /**
  * The files that a portion still needs, given the files of its stream that the day has already. Rows inside one of them were
@@ -70,11 +81,11 @@ export function planFiles({ stream, offsets, rows }: Portion, written: readonly 
     for (; next < covered.length && covered[next]!.last < offset; next++) current = undefined
     if (next < covered.length && covered[next]!.first <= offset) continue
     if (current === undefined) {
-      current = { file: { stream, first: offset, last: offset }, rows: [] }
+      current = { file: { stream, first: offset, last: offset }, content: { rows, from: index, to: index } }
       files.push(current)
     }
     current.file.last = offset
-    current.rows.push(rows[index]!)
+    current.content.to = index + 1
   }
   return files
 }

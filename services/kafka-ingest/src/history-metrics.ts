@@ -15,6 +15,7 @@ export const createHistoryMetrics = (metrics: Metrics) => ({
   ),
   refused: metrics.counter('history_records_refused_total', 'Records that could not be used.', ['topic', 'reason']),
   merges: metrics.counter('history_merges_total', 'Times that many small files became one.'),
+  daysRemoved: metrics.counter('history_days_removed_total', 'Days that were older than they are kept.', ['table']),
   failures: metrics.counter('history_failures_total', 'Failures, each to be tried again.', ['step', 'reason']),
   flushSeconds: metrics.histogram(
     'history_flush_duration_seconds',

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
 import type { RawRecord } from './record-source.ts'
@@ -43,9 +44,9 @@ const reading = (offset: number, timestamp: number): RawRecord => {
   return { topic: 'raw', profile: sensorProfile, partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
 }
 
-const open = () =>
+const open = async () =>
   openHistory(
-    { directory, flushIntervalMs: 50, flushRows: 1_000, register: { warehouse, database } },
+    { store: await openFileStore(directory), flushIntervalMs: 50, flushRows: 1_000, register: { warehouse, database } },
     {
       interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),

@@ -1,15 +1,14 @@
 import {
   addPartitionsStatement,
   createTableStatement,
+  dropPartitionStatement,
   historyTables,
-  listDays,
   type HistoryTableName,
 } from '@flasktoria/warehouse/history-layout'
 import { tableName, tableProfiles, type TableProfile } from '@flasktoria/warehouse/table-profile'
+import type { HistoryStore } from '@flasktoria/warehouse/history-store'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import type { Logger } from '@flasktoria/service-kit/logger'
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { failureReason, type HistoryMetrics } from './history-metrics.ts'
 
 const tables = ['sensor', 'anomaly'] as const
@@ -22,7 +21,7 @@ const retryAfterMs = 15_000
  * it may fail, be killed, or run twice: the folder is looked through again.
  */
 export class HistoryRegistrar {
-  readonly #directory: string
+  readonly #store: HistoryStore
   readonly #location: string
   readonly #profile: TableProfile
   readonly #warehouse: Pick<Warehouse, 'dialect' | 'execute'>
@@ -37,15 +36,15 @@ export class HistoryRegistrar {
 
   constructor(
     options: {
-      directory: string
-      /** The folder as the engine names it. */
-      location: string
+      store: HistoryStore
+      /** Where the store is as the engine names it. */
+      location?: string | undefined
       database?: string | undefined
     },
     parts: { warehouse: Pick<Warehouse, 'dialect' | 'execute'>; metrics: HistoryMetrics; logger: Logger },
   ) {
-    this.#directory = options.directory
-    this.#location = options.location
+    this.#store = options.store
+    this.#location = options.location ?? options.store.location
     this.#profile = { ...tableProfiles.own, ...(options.database !== undefined && { database: options.database }) }
     this.#warehouse = parts.warehouse
     this.#metrics = parts.metrics
@@ -62,6 +61,14 @@ export class HistoryRegistrar {
     if (this.#closing.signal.aborted) return
     this.#isStale = true
     this.#work ??= this.#drain()
+  }
+
+  /** Makes the engine forget a day, so that its files can go. */
+  async drop(table: HistoryTableName, day: number): Promise<void> {
+    const { dialect } = this.#warehouse
+    const name = tableName(dialect, this.#profile, this.#profile[table])
+    await this.#execute(dropPartitionStatement(dialect, name, day))
+    this.#known[table].delete(day)
   }
 
   async close(): Promise<void> {
@@ -95,13 +102,12 @@ export class HistoryRegistrar {
     const layout = historyTables[table]
     const name = tableName(dialect, this.#profile, this.#profile[table])
     if (!this.#created.has(table)) {
-      // An engine that may only read the folder can't make what its table shall lie in.
-      await mkdir(join(this.#directory, layout.directory), { recursive: true })
+      await this.#store.prepare(layout)
       await this.#execute(createTableStatement(dialect, name, layout, this.#location))
       this.#created.add(table)
     }
     const known = this.#known[table]
-    const unknown = (await listDays(this.#directory, layout)).filter((day) => !known.has(day))
+    const unknown = (await this.#store.listDays(layout)).filter((day) => !known.has(day))
     for (let start = 0; start < unknown.length; start += daysPerStatement) {
       const days = unknown.slice(start, start + daysPerStatement)
       await this.#execute(addPartitionsStatement(dialect, name, days))

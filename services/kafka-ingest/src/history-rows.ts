@@ -1,6 +1,6 @@
 import { positionSensor } from '@flasktoria/contracts/records'
 import { dayOf, type HistoryTableName } from '@flasktoria/warehouse/history-layout'
-import type { ParquetRow } from '@flasktoria/warehouse/parquet-writer'
+import type { ParquetRow } from '@flasktoria/warehouse/history-columns'
 import type { Fact } from './validate.ts'
 
 export type HistoryRow = { table: HistoryTableName; day: number; cells: ParquetRow }
@@ -20,7 +20,3 @@ export function historyRow(fact: Fact): HistoryRow {
   const cells = [vehicle, sensor, ts, detectionTime, confirmationTime, anomalyId, rootCause, recommendation]
   return { table: 'anomaly', day, cells }
 }
-
-/** Roughly what a row costs in memory. */
-export const rowBytes = (cells: ParquetRow): number =>
-  cells.reduce<number>((sum, cell) => sum + (typeof cell === 'string' ? 24 + 2 * cell.length : 8), 64)

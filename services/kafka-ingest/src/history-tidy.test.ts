@@ -94,7 +94,7 @@ test.each([3, 300, 5_000])(
 test('many small files become one, and what a killed merge left behind goes', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'history-tidy-'))
   const parquet = await openParquetWriter({ directory })
-  const tidy = new HistoryTidy(directory, {
+  const tidy = new HistoryTidy({
     parquet,
     metrics: createHistoryMetrics(createMetrics('test')),
     logger: createLogger('test', 'silent'),

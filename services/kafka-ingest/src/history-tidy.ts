@@ -2,8 +2,6 @@ import {
   dayOf,
   fileName,
   historyTables,
-  listDays,
-  listFiles,
   parseFileName,
   supersededNames,
   type HistoryFile,
@@ -47,8 +45,7 @@ type Place = { table: HistoryTableName; day: number; stream?: string; ends?: Rea
  * days that are over. It may be killed at any moment: what a merge leaves behind is told by its name, and removed the next time.
  */
 export class HistoryTidy {
-  readonly #directory: string
-  readonly #parquet: Pick<ParquetWriter, 'merge' | 'remove'>
+  readonly #parquet: Pick<ParquetWriter, 'merge' | 'store'>
   readonly #metrics: HistoryMetrics
   readonly #logger: Logger
   readonly #waiting = new Map<string, Place>()
@@ -56,11 +53,7 @@ export class HistoryTidy {
   #work: Promise<void> | undefined
   #isClosed = false
 
-  constructor(
-    directory: string,
-    parts: { parquet: Pick<ParquetWriter, 'merge' | 'remove'>; metrics: HistoryMetrics; logger: Logger },
-  ) {
-    this.#directory = directory
+  constructor(parts: { parquet: Pick<ParquetWriter, 'merge' | 'store'>; metrics: HistoryMetrics; logger: Logger }) {
     this.#parquet = parts.parquet
     this.#metrics = parts.metrics
     this.#logger = parts.logger
@@ -76,7 +69,7 @@ export class HistoryTidy {
   async sweep(now: number): Promise<void> {
     const yesterday = dayOf(now - 86_400_000)
     for (const table of ['sensor', 'anomaly'] as const) {
-      const days = await listDays(this.#directory, historyTables[table]).catch(() => [])
+      const days = await this.#parquet.store.listDays(historyTables[table]).catch(() => [])
       const files = (await Promise.all(days.map((day) => this.#files(table, day)))).flat()
       const ends = new Map(
         Map.groupBy(files, ({ stream }) => stream)
@@ -119,16 +112,16 @@ export class HistoryTidy {
     this.#work = undefined
   }
 
-  async #files(table: HistoryTableName, day: number): Promise<HistoryFile[]> {
-    const names = await listFiles(this.#directory, historyTables[table], day)
+  async #files(table: HistoryTableName, day: number, stream?: string): Promise<HistoryFile[]> {
+    const names = await this.#parquet.store.listFiles({ table: historyTables[table], day }, stream)
     return names.flatMap((name) => parseFileName(name) ?? [])
   }
 
   async #tidy({ table, day, stream, ends }: Place): Promise<void> {
     while (!this.#isClosed) {
-      const files = (await this.#files(table, day)).filter((file) => stream === undefined || file.stream === stream)
+      const files = await this.#files(table, day, stream)
       const superseded = new Set(supersededNames(files.map(fileName)))
-      for (const name of superseded) await this.#parquet.remove(historyTables[table], day, name)
+      if (superseded.size > 0) await this.#parquet.store.remove({ table: historyTables[table], day }, [...superseded])
       const plan = Map.groupBy(
         files.filter((file) => !superseded.has(fileName(file))),
         (file) => file.stream,

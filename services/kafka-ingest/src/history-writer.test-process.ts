@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
 import type { Position, RawRecord, RecordSource } from './record-source.ts'
@@ -67,7 +68,7 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
   const stop = new AbortController()
   process.on('SIGTERM', () => stop.abort())
   await using history = await openHistory(
-    { directory, flushIntervalMs: 15, flushRows: 500 },
+    { store: await openFileStore(directory), flushIntervalMs: 15, flushRows: 500 },
     {
       interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),

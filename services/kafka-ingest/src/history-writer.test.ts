@@ -12,6 +12,7 @@ import { createLogger } from '@flasktoria/service-kit/logger'
 import { afterEach, expect, test, vi } from 'vitest'
 import { anomalyProfile, sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory, type HistoryOptions } from './history.ts'
 import { killable } from './history-writer.test-process.ts'
 import { createInterpreter } from './interpret.ts'
@@ -32,10 +33,10 @@ function folder(): string {
   return directory
 }
 
-async function open(options: Partial<HistoryOptions> & { directory: string }) {
+async function open({ directory, ...options }: Partial<HistoryOptions> & { directory: string }) {
   const metrics = createMetrics('test')
   const history = await openHistory(
-    { flushIntervalMs: 3_600_000, flushRows: 1_000, ...options },
+    { store: await openFileStore(directory), flushIntervalMs: 3_600_000, flushRows: 1_000, ...options },
     { interpret, metrics, logger: createLogger('test', 'silent') },
   )
   const counted = async (name: string) => {

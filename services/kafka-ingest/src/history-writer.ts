@@ -1,6 +1,5 @@
 import {
   historyTables,
-  listFiles,
   parseFileName,
   type HistoryFile,
   type HistoryTableName,
@@ -16,7 +15,6 @@ import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 export type HistoryWriterOptions = {
-  directory: string
   flushIntervalMs: number
   flushRows: number
   /**
@@ -33,7 +31,7 @@ export type HistoryWriterOptions = {
 
 type Parts = {
   interpret: Interpreter
-  parquet: Pick<ParquetWriter, 'write'>
+  parquet: Pick<ParquetWriter, 'write' | 'store'>
   metrics: HistoryMetrics
   logger: Logger
   /** Called with what is on the disk now. Must not throw. */
@@ -182,22 +180,22 @@ export class HistoryWriter implements RecordConsumer {
     const { table, day, stream } = portion
     // The folder, not memory, knows what was written: by us before a crash, or by another instance that took over.
     const files = planFiles(portion, await this.#written(portion))
-    for (const { file, rows } of files) {
+    for (const { file, content } of files) {
       const isStillMissing = async () =>
         (await this.#written(portion)).every((other) => other.last < file.first || file.last < other.first)
-      const isWritten = await parquet.write(historyTables[table], day, file, rows, isStillMissing)
+      const isWritten = await parquet.write(historyTables[table], day, file, content, isStillMissing)
       if (!isWritten) return this.#writePortion(portion)
       metrics.files.inc({ table })
-      metrics.rows.inc({ table }, rows.length)
+      metrics.rows.inc({ table }, content.to - content.from)
       onWritten?.(table, day, stream)
     }
-    metrics.skipped.inc(portion.rows.length - files.reduce((sum, { rows }) => sum + rows.length, 0))
+    metrics.skipped.inc(portion.rows.length - files.reduce((sum, { content }) => sum + content.to - content.from, 0))
     return undefined
   }
 
   async #written({ table, day, stream }: Portion): Promise<HistoryFile[]> {
-    const names = await listFiles(this.#options.directory, historyTables[table], day)
-    return names.flatMap((name) => parseFileName(name) ?? []).filter((file) => file.stream === stream)
+    const names = await this.#parts.parquet.store.listFiles({ table: historyTables[table], day }, stream)
+    return names.flatMap((name) => parseFileName(name) ?? [])
   }
 
   #showPending(): void {

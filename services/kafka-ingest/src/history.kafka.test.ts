@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
 import { createKafkaSource } from './source-kafka.ts'
@@ -54,7 +55,7 @@ async function produce(records: number): Promise<void> {
 
 async function member() {
   const history = await openHistory(
-    { directory, flushIntervalMs: 100, flushRows: 500 },
+    { store: await openFileStore(directory), flushIntervalMs: 100, flushRows: 500 },
     {
       interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),

@@ -1,18 +1,22 @@
 import type { HistoryTableName } from '@flasktoria/warehouse/history-layout'
 import { openParquetWriter } from '@flasktoria/warehouse/parquet-writer'
+import type { HistoryStore } from '@flasktoria/warehouse/history-store'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { resolve } from 'node:path'
 import { createHistoryMetrics } from './history-metrics.ts'
 import { HistoryRegistrar } from './history-registrar.ts'
+import { HistoryRetention } from './history-retention.ts'
 import { HistoryTidy } from './history-tidy.ts'
 import { HistoryWriter, type HistoryWriterOptions } from './history-writer.ts'
 import type { Interpreter } from './interpret.ts'
 import type { RecordConsumer, RecordSource } from './record-source.ts'
 
 export type HistoryOptions = HistoryWriterOptions & {
-  /** The SQL engine that shall know the tables. `location` is the folder as it names it. */
+  store: HistoryStore
+  /** Days that happened longer ago are removed; absent: none. */
+  retentionDays?: number | undefined
+  /** The SQL engine that shall know the tables. `location` is the store as it names it. */
   register?: { warehouse: Pick<Warehouse, 'dialect' | 'execute'>; location?: string; database?: string } | undefined
 }
 
@@ -34,28 +38,32 @@ export async function openHistory(
   options: HistoryOptions,
   parts: { interpret: Interpreter; metrics: Metrics; logger: Logger },
 ): Promise<History> {
-  const directory = resolve(options.directory)
+  const { store, register, retentionDays, ...writing } = options
   const metrics = createHistoryMetrics(parts.metrics)
   const { interpret, logger } = parts
-  const parquet = await openParquetWriter({ directory })
-  const tidy = new HistoryTidy(directory, { parquet, metrics, logger })
-  const { register } = options
+  const parquet = await openParquetWriter({ store })
+  const tidy = new HistoryTidy({ parquet, metrics, logger })
   const registrar =
     register &&
     new HistoryRegistrar(
-      { directory, location: register.location ?? `file://${directory}`, database: register.database },
+      { store, location: register.location, database: register.database },
       { warehouse: register.warehouse, metrics, logger },
     )
+  const forget = registrar && ((table: HistoryTableName, day: number) => registrar.drop(table, day))
+  const retention =
+    retentionDays === undefined ? undefined : new HistoryRetention(retentionDays, { store, forget, metrics, logger })
   const onWritten = (table: HistoryTableName, day: number, stream: string) => {
     tidy.note(table, day, stream)
+    retention?.note(table, day)
     registrar?.note(table, day)
   }
   const writer = new HistoryWriter(
-    { isLossy: options.run !== undefined, ...options, directory },
+    { isLossy: options.run !== undefined, ...writing },
     { interpret, parquet, metrics, logger, onWritten },
   )
   registrar?.registerAll()
   await tidy.sweep(Date.now())
+  void retention?.sweep()
 
   let own: RecordSource | undefined
 
@@ -96,6 +104,7 @@ export async function openHistory(
       await writer.close()
       await tidy.close()
       await registrar?.close()
+      await retention?.close()
       await parquet.close()
     },
   }

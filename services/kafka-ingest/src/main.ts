@@ -12,6 +12,7 @@ import type { HealthCheck } from '@flasktoria/service-kit/health'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { giveUp, runService } from '@flasktoria/service-kit/run-service'
+import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { hostname } from 'node:os'
 import { configSchema, kafkaAccess, optionNames, topicRules, type Config } from './config.ts'
 import { createMemoryDeadLetters, type DeadLetters } from './dead-letters.ts'
@@ -73,7 +74,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   let failure: string | undefined
   const checks: HealthCheck[] = [
     { name: 'source', failing: () => failure ?? source.state().failing },
-    { name: 'log', failing: () => log.ping().then(() => undefined) },
+    { name: 'log', failing: () => log.ping().then(() => pipeline.logTrouble()?.reason) },
     ...(history ? [{ name: 'history', isDegradedOnly: true, failing: () => history.failing() }] : []),
   ]
   const operations = parts.use(
@@ -173,7 +174,7 @@ const openDeadLetters = ({ REDIS_URL, MAX_DEAD_LETTERS: capacity }: Config, metr
 async function openHistoryOptions(config: Config, parts: AsyncDisposableStack): Promise<HistoryOptions | undefined> {
   if (config.HISTORY_DIR === undefined) return undefined
   const options: HistoryOptions = {
-    directory: config.HISTORY_DIR,
+    store: await openFileStore(config.HISTORY_DIR),
     flushIntervalMs: config.HISTORY_FLUSH_INTERVAL_MS,
     flushRows: config.HISTORY_FLUSH_ROWS,
     run: config.SOURCE === 'kafka' ? undefined : Date.now().toString(36),
