@@ -1,6 +1,6 @@
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
-import { Random } from '@flasktoria/kafka-ingest/random'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Chance } from './chance.ts'
 import { Ledger } from './ledger.ts'
 import { startRig, type Rig } from './rig.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
@@ -55,7 +55,7 @@ const lossEvery = 4
  * produced, what stood in the log, and what a reader and a client saw are held against each other.
  */
 export async function runCrashLoop({ dir, kills, seed, say, signal }: CrashLoopOptions): Promise<CrashLoopReport> {
-  const random = new Random(seed)
+  const chance = new Chance(seed)
   const startedAtMs = performance.now()
   await using parts = new AsyncDisposableStack()
   const rig = parts.use(await startRig({ dir, sessionTimeoutMs }))
@@ -67,12 +67,10 @@ export async function runCrashLoop({ dir, kills, seed, say, signal }: CrashLoopO
   const client = watchAsClient(rig.hub.url.replace('http', 'ws'), () => ledger.life)
   parts.defer(() => client.close())
   await until(async () => client.isOpen() && (await allReady(rig)), 'the start')
-  const traffic = parts.adopt(await createTraffic(rig.kafka.brokers, new Random(random.integer(2 ** 31))), (it) =>
-    it.close(),
-  )
+  const traffic = parts.adopt(await createTraffic(rig.kafka.brokers, chance.fork()), (it) => it.close())
   traffic.start()
 
-  const { counts, ended } = await disturb({ rig, ledger, random, kills, say, signal })
+  const { counts, ended } = await disturb({ rig, ledger, chance, kills, say, signal })
   signal?.throwIfAborted()
   const unsettled = await settle(rig, ledger, traffic, [reader, client])
   const ground = { produced: traffic.anomalies.length, written: ledger.anomalies, epochs: ledger.epochs }
@@ -104,23 +102,23 @@ export async function runCrashLoop({ dir, kills, seed, say, signal }: CrashLoopO
   }
 }
 
-type Disturbance = Omit<CrashLoopOptions, 'dir' | 'seed'> & { rig: Rig; ledger: Ledger; random: Random }
+type Disturbance = Omit<CrashLoopOptions, 'dir' | 'seed'> & { rig: Rig; ledger: Ledger; chance: Chance }
 
 /** All at once, each at its own pace, until ingest was killed often enough. */
-async function disturb({ rig, ledger, random, kills, say, signal: interrupt }: Disturbance) {
+async function disturb({ rig, ledger, chance, kills, say, signal: interrupt }: Disturbance) {
   const counts: Counts = { ingestKills: 0, ingestFreezes: 0, redisRestarts: 0, redisLosses: 0, kafkaKills: 0 }
   const ended: string[] = []
   const enough = new AbortController()
   const signal = AbortSignal.any([enough.signal, ...(interrupt ? [interrupt] : [])])
   const { redis, kafka, ingests } = rig
-  const every = async ([from, to]: Span, pace: Random, deed: () => Promise<void>) => {
+  const every = async ([from, to]: Span, pace: Chance, deed: () => Promise<void>) => {
     for (;;) {
       await sleep(pace.between(from, to), undefined, { signal }).catch(() => {})
       if (signal.aborted) return
       await deed()
     }
   }
-  const killIngests = async (pace: Random) => {
+  const killIngests = async (pace: Chance) => {
     while (counts.ingestKills < kills && !signal.aborted) {
       const [from, to] = pace.isLikely(1 / 3) ? soonMs : laterMs
       await sleep(pace.between(from, to))
@@ -134,14 +132,14 @@ async function disturb({ rig, ledger, random, kills, say, signal: interrupt }: D
     }
     enough.abort()
   }
-  const freezeIngest = async (pace: Random) => {
+  const freezeIngest = async (pace: Chance) => {
     const one = pace.pick(ingests)
     one.freeze()
     counts.ingestFreezes++
     await sleep(sessionTimeoutMs + pace.between(-1_000, 2_000))
     one.thaw()
   }
-  const killRedis = async (pace: Random) => {
+  const killRedis = async (pace: Chance) => {
     await redis.kill()
     if ((counts.redisRestarts + counts.redisLosses) % lossEvery === 1) {
       await redis.forget((url) => ledger.copy(url))
@@ -151,16 +149,15 @@ async function disturb({ rig, ledger, random, kills, say, signal: interrupt }: D
     await sleep(pace.between(0, 3_000))
     await redis.start()
   }
-  const killKafka = async (pace: Random) => {
+  const killKafka = async (pace: Chance) => {
     await kafka.kill()
     counts.kafkaKills++
     await sleep(pace.between(0, 3_000))
     await kafka.start()
   }
-  const fork = () => new Random(random.integer(2 ** 31))
-  const [ofFreezes, ofRedis, ofKafka] = [fork(), fork(), fork()]
+  const [ofFreezes, ofRedis, ofKafka] = [chance.fork(), chance.fork(), chance.fork()]
   await Promise.all([
-    killIngests(fork()),
+    killIngests(chance.fork()),
     every(freezesMs, ofFreezes, () => freezeIngest(ofFreezes)),
     every(redisDeathsMs, ofRedis, () => killRedis(ofRedis)),
     every(kafkaDeathsMs, ofKafka, () => killKafka(ofKafka)),

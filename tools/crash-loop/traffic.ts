@@ -1,9 +1,9 @@
 import { positionSensor } from '@flasktoria/contracts/records'
 import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
-import type { Random } from '@flasktoria/kafka-ingest/random'
 import { Kafka, logLevel } from 'kafkajs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readingKey, type Reading } from '../e2e/readings.ts'
+import type { Chance } from './chance.ts'
 import { topics } from './rig.ts'
 
 type Message = { key: string | null; value: Buffer }
@@ -24,7 +24,7 @@ const textAt = (sensor: string, ts: number): string => {
  * What the platform's producers send, and what follows from it. Half of the records have a key; the others may come through
  * any partition, so that a newer reading overtakes an older one; some are sent late on purpose.
  */
-export async function createTraffic(brokers: string, random: Random) {
+export async function createTraffic(brokers: string, chance: Chance) {
   const retry = { retries: 200, initialRetryTime: 100, maxRetryTime: 1_000 }
   const client = new Kafka({ brokers: [brokers], retry, connectionTimeout: 1_000, logLevel: logLevel.NOTHING })
   const producer = client.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
@@ -37,7 +37,7 @@ export async function createTraffic(brokers: string, random: Random) {
   /** When the anomaly of each serial was acknowledged by Kafka, epoch ms. */
   const anomalies: number[] = []
 
-  const keyFor = (vehicle: string) => (random.isLikely(0.5) ? vehicle : null)
+  const keyFor = (vehicle: string) => (chance.isLikely(0.5) ? vehicle : null)
 
   const readingMessage = ({ vehicle, ts: timestamp, sensor, text }: Reading): Message => ({
     key: keyFor(vehicle),
@@ -51,7 +51,7 @@ export async function createTraffic(brokers: string, random: Random) {
     }),
   })
   const anomalyMessage = (serial: number): Message => {
-    const vehicle = random.pick(vehicles)
+    const vehicle = chance.pick(vehicles)
     return {
       key: keyFor(vehicle),
       value: encodeRecord.anomaly({
@@ -71,7 +71,7 @@ export async function createTraffic(brokers: string, random: Random) {
 
   function nextReading(vehicle: string, sensor: string, isLate: boolean): Reading {
     const known = last.get(readingKey({ vehicle, sensor }))
-    const ts = isLate && known ? known.ts - 1 - random.integer(2_000) : Math.max(Date.now(), (known?.ts ?? 0) + 1)
+    const ts = isLate && known ? known.ts - 1 - chance.integer(2_000) : Math.max(Date.now(), (known?.ts ?? 0) + 1)
     const reading = { vehicle, sensor, ts, text: textAt(sensor, ts) }
     if (!isLate || !known) last.set(readingKey(reading), reading)
     if (sensor !== positionSensor) readings.add(`${readingKey(reading)}\t${ts}`)
@@ -91,7 +91,7 @@ export async function createTraffic(brokers: string, random: Random) {
   async function run(signal: AbortSignal): Promise<void> {
     for (let serial = 0; !signal.aborted; serial += anomaliesAtOnce) {
       const sent = Array.from({ length: readingsAtOnce }, () =>
-        nextReading(random.pick(vehicles), random.pick(sensors), random.isLikely(0.1)),
+        nextReading(chance.pick(vehicles), chance.pick(sensors), chance.isLikely(0.1)),
       )
       await send(
         sent,
