@@ -141,6 +141,17 @@ describe('a stack under real traffic', () => {
     expect(observers.flatMap(({ regressions }) => regressions)).toEqual([])
   })
 
+  test.each(['envelopeSource', 'envelopeHostIp', 'confluent', 'json'] as const)(
+    'a record of the form %s arrives at every client',
+    async (form) => {
+      const reading = fresh(`written-as-${form}`, '42')
+      last.set(`${reading.vehicle}\t${reading.sensor}`, reading)
+      await producers.otherForm(form, reading)
+      for (const observer of observers)
+        await expect.poll(() => observer.missing(new Map([['it', reading]])), soon).toEqual([])
+    },
+  )
+
   test('each anomaly came exactly once to every client', async () => {
     for (const observer of observers)
       await expect.poll(() => observer.serials('recorded').toSorted((a, b) => a - b), soon).toEqual(serials(0, 500))

@@ -1,5 +1,5 @@
 import type { AnomalyRecord } from '@flasktoria/contracts/records'
-import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
+import { encodeRecord, wrapRecord } from '@flasktoria/kafka-ingest/encode'
 import { Kafka, logLevel } from 'kafkajs'
 import { randomBytes } from 'node:crypto'
 import type { StackStatus } from '../stack/status.ts'
@@ -44,7 +44,7 @@ export async function createProducers({ kafka }: StackStatus) {
   })
   const producer = client.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false })
   await producer.connect()
-  const { sensor, sensorV5, anomaly } = kafka.topics
+  const { sensor, sensorV5, anomaly, envelopeSource, envelopeHostIp, confluent, json } = kafka.topics
 
   const sendAll = async (messages: readonly Message[]) => {
     for (let begin = 0; begin < messages.length; begin += batchSize) {
@@ -78,7 +78,30 @@ export async function createProducers({ kafka }: StackStatus) {
     }),
   })
 
+  /** The same record, as other platforms write it. */
+  const otherForms = {
+    envelopeSource: (record: Buffer): Message => ({
+      topic: envelopeSource,
+      value: wrapRecord.envelopeSource(record, Date.now(), 'e2e'),
+    }),
+    envelopeHostIp: (record: Buffer): Message => ({
+      topic: envelopeHostIp,
+      value: wrapRecord.envelopeHostIp(record, Date.now(), 'e2e', '10.0.0.1'),
+    }),
+    confluent: (record: Buffer): Message => ({ topic: confluent, value: wrapRecord.confluent(record, 1) }),
+  }
+  const jsonForm = ({ vehicle, ts, sensor: id, text }: Reading): Message => ({
+    topic: json,
+    value: Buffer.from(JSON.stringify({ timestamp: ts, sensor: id, uuid: vehicle, value: `x: ${text}` })),
+  })
+
   return {
+    /** One reading in another form than Avro's bare one, behind a value that is garbage there. */
+    otherForm: (form: keyof typeof otherForms | 'json', reading: Reading) => {
+      const bare = sixFields(reading)
+      const message = form === 'json' ? jsonForm(reading) : otherForms[form](bare.value!)
+      return sendAll([{ ...bare, topic: message.topic }, message])
+    },
     /** By both producers in turns, with one per cent of garbage between. */
     readings: (readings: readonly Reading[]) =>
       sendAll(

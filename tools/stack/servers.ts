@@ -8,7 +8,18 @@ import type { StackOptions } from './options.ts'
 import type { StackPorts } from './ports.ts'
 import type { StackService, StackState } from './state.ts'
 
-const topics = { sensor: 'fleet.sensor', sensorV5: 'fleet.sensor.v5', anomaly: 'fleet.anomaly' } as const
+/** The last four are those of topics.json. */
+const topics = {
+  sensor: 'fleet.sensor',
+  sensorV5: 'fleet.sensor.v5',
+  anomaly: 'fleet.anomaly',
+  envelopeSource: 'fleet.envelope.source',
+  envelopeHostIp: 'fleet.envelope.host-ip',
+  confluent: 'fleet.confluent',
+  json: 'fleet.json',
+} as const
+/** Which file a schema id of the `confluent` topic means. */
+const schemaFiles = { 1: join(import.meta.dirname, 'sensor.avsc') }
 export const partitionsPerTopic = 4
 
 /** The servers that the environment names are not ours to start or stop. */
@@ -48,7 +59,7 @@ export async function planServers({ dir, port }: StackOptions, ports: StackPorts
     )
   const addresses: Pick<StackState, 'origin' | 'kafka' | 'redis' | 'hs2'> = {
     origin: `http://127.0.0.1:${port}`,
-    kafka: { brokers, topics },
+    kafka: { brokers, topics, schemaFiles },
     redis: { url: redis },
     hs2: { url: hs2 },
   }

@@ -36,7 +36,8 @@ export function planServices(options: StackOptions, surroundings: Surroundings):
     return { name, url: `http://127.0.0.1:${port}`, plan, readiness: 'http' }
   }
   // The topics are new, and nothing that was produced right after `up` may be missed.
-  const kafkaEnv = { ...kafkaTopics(kafka), KAFKA_START: 'earliest' }
+  const topicsFile = join(import.meta.dirname, 'topics.json')
+  const kafkaEnv = { ...kafkaTopics(kafka), TOPICS_FILE: topicsFile, KAFKA_START: 'earliest' }
   const historyEnv: Env = options.tables === 'own' ? { HISTORY_DIR: historyDir, HS2_URL: hs2.url } : {}
   const warehouseEnv = { WAREHOUSE: 'hs2', HS2_URL: hs2.url, TABLE_PROFILE: options.tables }
   return [

@@ -11,9 +11,12 @@ export type StackService = {
   readiness: 'server' | 'http' | 'none'
 }
 
+/** The forms of records, each with a topic of its own. */
+type StackTopic = 'sensor' | 'sensorV5' | 'anomaly' | 'envelopeSource' | 'envelopeHostIp' | 'confluent' | 'json'
+
 export type StackState = {
   origin: string
-  kafka: { brokers: string; topics: { sensor: string; sensorV5: string; anomaly: string } }
+  kafka: { brokers: string; topics: Record<StackTopic, string>; schemaFiles: Record<number, string> }
   redis: { url: string }
   hs2: { url: string }
   /** In the order of their start. */
