@@ -16,7 +16,7 @@ export const wrong = (says: string, advice: string, details?: string[]): Judgeme
   ...(details && { details }),
 })
 
-type CheckOptions = {
+export type CheckOptions = {
   /** A check that takes longer has found something, too. */
   withinMs?: number
   /** What it then says. */

@@ -20,12 +20,13 @@ export type KafkaSettings = {
 
 /** A cluster that is new needs a moment to find the coordinator of a group. */
 const patience = { retries: 4, initialRetryTime: 200, maxRetryTime: 1_000 }
+const maxAttempts = 5
 const sampleWithinMs = 20_000
 const silent = createLogger('doctor', 'silent')
 
-const judgeFailure = (error: unknown): Judgement =>
-  wrong(messageOf(error), kafkaHint(error) ?? "The reason is in the broker's log.")
-const judged = { failed: judgeFailure }
+const judgeFailure = (error: unknown, asked?: Parameters<typeof kafkaHint>[1]): Judgement =>
+  wrong(messageOf(error), kafkaHint(error, asked) ?? "The reason is in the broker's log.")
+const judged = { failed: (error: unknown) => judgeFailure(error) }
 
 /** Can each broker be reached and used, are the topics there, and do their records mean what the configuration says? */
 export async function examineKafka(chart: Chart, settings: KafkaSettings): Promise<void> {
@@ -70,15 +71,44 @@ async function examineBootstrap(chart: Chart, access: KafkaAccess, place: string
       const admin = connectTo({ ...access, brokers: [place] }, silent, patience).admin()
       try {
         await admin.connect()
-        cluster = await admin.describeCluster()
+        cluster = await describe(admin)
       } finally {
         await admin.disconnect().catch(() => {})
       }
       return judgeCluster(cluster, access)
     },
-    judged,
+    { failed: (error) => judgeLogin(error, place) },
   )
   return cluster
+}
+
+/** kafkajs asks any broker, by the name that it has among brokers: one that is away shall not hide the others. */
+async function describe(admin: Admin): Promise<Cluster> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      return await admin.describeCluster()
+    } catch (error) {
+      if (attempt === maxAttempts) throw error
+    }
+}
+
+/** We were let in at `place`, and then sent to another: the address that the broker gives its clients. */
+function judgeLogin(error: unknown, place: string): Judgement {
+  const sentTo = brokerOf(error)
+  return sentTo === undefined || sentTo === place
+    ? judgeFailure(error)
+    : judgeAdvertised(sentTo, messageOf(error), 'that broker')
+}
+
+const judgeAdvertised = (place: string, reason: string, who: string): Judgement =>
+  wrong(
+    `it tells its clients to come to ${place}, and that fails: ${reason}`,
+    `Let ${endpointOf(place).host} mean something on this machine (DNS, /etc/hosts), or correct advertised.listeners of ${who}.`,
+  )
+
+function brokerOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  return 'broker' in error && typeof error.broker === 'string' ? error.broker : brokerOf(error.cause)
 }
 
 function judgeCluster({ brokers, clusterId, controller }: Cluster, { tls, sasl }: KafkaAccess): Judgement {
@@ -100,10 +130,7 @@ async function examineAdvertised(chart: Chart, { brokers }: KafkaAccess, broker:
   await chart.check(`broker ${broker.nodeId}`, async (signal) => {
     const reached = await reach(broker.host, broker.port, 'advertised.listeners of that broker', signal)
     if (reached.status === 'ok') return ok(`it calls itself ${place}, and can be reached there`)
-    return wrong(
-      `it tells its clients to come to ${place}, and ${reached.says}`,
-      `Let ${broker.host} mean something on this machine (DNS, /etc/hosts), or correct advertised.listeners of broker ${broker.nodeId}.`,
-    )
+    return judgeAdvertised(place, reached.says, `broker ${broker.nodeId}`)
   })
 }
 
@@ -211,7 +238,7 @@ async function examineGroup(chart: Chart, admin: Admin, groupId: string, topics:
         )
       return ok(isNew ? `${says}; it has never read these topics` : `${says}; ${lag} records wait for it`)
     },
-    judged,
+    { failed: (error) => judgeFailure(error, { group: groupId }) },
   )
 }
 
@@ -255,7 +282,7 @@ async function examineRecords(
       const count = [...samples.values()].reduce((sum, { records }) => sum + records.length, 0)
       return ok(`${count} records were read, in the group ${group}, which is gone again`)
     },
-    { withinMs: sampleWithinMs, failed: (error) => judgeReading(error, group) },
+    { withinMs: sampleWithinMs, failed: (error) => judgeReading(error, group, names) },
   )
   if (!isRead || !samples) return chart.unchecked(names.flatMap(recordChecks), 'no records could be read')
   const profiles = new Map(rules.map(({ profile }) => [profile.name, profile]))
@@ -275,9 +302,12 @@ async function examineRecords(
 
 const recordChecks = (topic: string): [meaning: string, times: string] => [`records of ${topic}`, `times in ${topic}`]
 
-function judgeReading(error: unknown, group: string): Judgement {
-  const { says, advice } = judgeFailure(error)
-  const isAboutGroup = /coordinator|group/i.test(says)
-  const groupAdvice = `Give the user READ on groups that begin with KAFKA_GROUP: the doctor reads as ${group}.`
-  return wrong(says, isAboutGroup ? groupAdvice : (advice ?? groupAdvice))
+function judgeReading(error: unknown, group: string, topics: readonly string[]): Judgement {
+  const judgement = judgeFailure(error, { group, topics })
+  const isAboutGroup = judgement.advice?.includes(group)
+  if (!isAboutGroup) return judgement
+  return wrong(
+    judgement.says,
+    `${judgement.advice} The doctor reads in it, so as not to disturb the group of the services.`,
+  )
 }

@@ -1,6 +1,6 @@
 import { logKeys, defaultPrefix } from '@flasktoria/live-log/redis-keys'
 import { Redis } from 'ioredis'
-import { messageOf, ok, warning, wrong, type Chart, type Judgement } from './chart.ts'
+import { messageOf, ok, warning, wrong, type Chart, type CheckOptions, type Judgement } from './chart.ts'
 import { judgeClock } from './clock.ts'
 import { reach } from './reach.ts'
 
@@ -11,7 +11,11 @@ const answerWithinMs = 5_000
 
 const frozen = wrong(
   'it accepts connections and does not answer',
-  'It may be frozen, swapping or busy with one slow command (SLOWLOG GET); rediss:// is for TLS, redis:// for none.',
+  'It may be frozen, swapping, or busy with one slow command (SLOWLOG GET); a port with TLS wants rediss://.',
+)
+const noTls = wrong(
+  'it accepts connections and does not speak TLS',
+  'Let REDIS_URL begin with redis://, or name the port that speaks TLS.',
 )
 
 /** Is it there, is it ours to write in, and will it keep what we write? */
@@ -30,16 +34,22 @@ export async function examineRedis(chart: Chart, url: string | undefined): Promi
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,
   })
-  redis.on('error', () => {})
+  // What ends a connection says so here; the command under way only hears that it is closed.
+  let reason: Error | undefined
+  redis.on('error', (error: Error) => (reason ??= error))
+  const within = {
+    withinMs: answerWithinMs,
+    late: url.startsWith('rediss:') ? noTls : frozen,
+    failed: (error: unknown) => judgeRefusal(reason ?? error),
+  }
   try {
-    await examineServer(chart, redis)
+    await examineServer(chart, redis, within)
   } finally {
     redis.disconnect()
   }
 }
 
-async function examineServer(chart: Chart, redis: Redis): Promise<void> {
-  const within = { withinMs: answerWithinMs, late: frozen, failed: judgeRefusal }
+async function examineServer(chart: Chart, redis: Redis, within: CheckOptions): Promise<void> {
   const isIn = await chart.check(
     'login',
     async () => {
