@@ -29,6 +29,11 @@ const logIntervalMs = 10_000
 export const isFatal = (error: unknown): boolean =>
   !(error instanceof KafkaJSError) || (!error.retriable && error.name !== 'KafkaJSNumberOfRetriesExceeded')
 
+/** Will not pass by itself; the message says what to change. */
+export class KafkaRefusal extends Error {
+  override readonly name = 'KafkaRefusal'
+}
+
 /** `patience`: for how long it tries again; a service never gives up. */
 export const connectTo = (
   { brokers, tls, sasl }: KafkaAccess,

@@ -1,19 +1,34 @@
 import type { Logger } from '@flasktoria/service-kit/logger'
-import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { TopicProfile } from './topic-profile.ts'
 import { retry } from './kafka-client.ts'
+import type { KafkaMetrics, MemberFigures } from './kafka-metrics.ts'
 import type { Offsets } from './kafka-offsets.ts'
+import { Positions } from './kafka-positions.ts'
 import type { Topics } from './kafka-topics.ts'
 import { PartitionLag } from './lag.ts'
 import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
 
 const maxHeartbeatMs = 1_000
 const commitIntervalMs = 1_000
+const maxMetadataAgeMs = 30_000
+const askWithinMs = 5_000
 
 export type MemberOptions = {
   group: string
   /** How long a member may be silent before the group goes on without it. */
   sessionTimeoutMs: number
+  /** How often to look for topics and partitions that came or went, and for the lag. */
+  topicCheckMs: number
+}
+
+export type MemberParts = {
+  kafka: Kafka
+  admin: Admin
+  consumer: RecordConsumer
+  metrics: KafkaMetrics | undefined
+  logger: Logger
 }
 
 /** One membership in the consumer group, for a fixed set of topics. */
@@ -26,27 +41,23 @@ export class Membership {
   readonly #heartbeatMs: number
   readonly #topics: Topics
   readonly #starts: Offsets
-  readonly #consumer: RecordConsumer
-  readonly #logger: Logger
+  readonly #parts: MemberParts
   readonly #kafka: Consumer
+  readonly #positions = new Positions()
   /** Counts joins. What was uncommitted before a join comes again after it, here or elsewhere. */
   #generation = 0
   #assigned = new Map<string, readonly number[]>()
   #committed = new Map<string, number>()
+  /** Resolves when we know where the group stood at the last join, or will not know. */
+  #isPlaced: Promise<void> = Promise.resolve()
   #latest: EachBatchPayload | undefined
   readonly #inFlight = new Set<{ done: Promise<void>; giveUp: AbortController }>()
   #isLeaving = false
   #heardAt = Date.now()
+  #fetchedAt: number | undefined
   #commitTimer: NodeJS.Timeout | undefined
 
-  constructor(
-    kafka: Kafka,
-    options: MemberOptions,
-    topics: Topics,
-    starts: Offsets,
-    consumer: RecordConsumer,
-    logger: Logger,
-  ) {
+  constructor(options: MemberOptions, topics: Topics, starts: Offsets, parts: MemberParts) {
     const { promise, reject } = Promise.withResolvers<never>()
     promise.catch(() => {})
     this.failed = promise
@@ -55,9 +66,8 @@ export class Membership {
     this.#heartbeatMs = Math.min(maxHeartbeatMs, Math.floor(options.sessionTimeoutMs / 3))
     this.#topics = topics
     this.#starts = starts
-    this.#consumer = consumer
-    this.#logger = logger
-    this.#kafka = kafka.consumer({
+    this.#parts = parts
+    this.#kafka = parts.kafka.consumer({
       groupId: options.group,
       sessionTimeout: options.sessionTimeoutMs,
       heartbeatInterval: this.#heartbeatMs,
@@ -65,16 +75,23 @@ export class Membership {
       maxWaitTimeInMs: 250,
       minBytes: 1,
       maxBytesPerPartition: 512 * 1024,
-      metadataMaxAge: 30_000,
+      metadataMaxAge: Math.min(maxMetadataAgeMs, options.topicCheckMs),
       allowAutoTopicCreation: false,
       retry,
     })
-    const { GROUP_JOIN, REBALANCING, HEARTBEAT, CRASH } = this.#kafka.events
+    const { GROUP_JOIN, REBALANCING, HEARTBEAT, FETCH, END_BATCH_PROCESS, CRASH } = this.#kafka.events
     this.#kafka.on(GROUP_JOIN, ({ payload }) => this.#onJoin(payload.memberAssignment))
     this.#kafka.on(REBALANCING, () => this.#commit())
     this.#kafka.on(HEARTBEAT, () => {
       this.#heardAt = Date.now()
     })
+    this.#kafka.on(FETCH, () => {
+      this.#fetchedAt = Date.now()
+    })
+    // Also of batches that hold nothing but the marks of transactions, which nobody else hears of.
+    this.#kafka.on(END_BATCH_PROCESS, ({ payload: { topic, partition, lastOffset } }) =>
+      this.#positions.stand(keyOf(topic, partition), Number(lastOffset) + 1),
+    )
     this.#kafka.on(CRASH, ({ payload: { error, restart } }) => {
       this.#latest = undefined
       if (!restart) this.#fail(error)
@@ -89,13 +106,19 @@ export class Membership {
       : undefined
   }
 
+  figures(): MemberFigures {
+    const lag = this.lag.each().map(({ partition: place, lagRecords }) => ({ ...placeOf(place), lagRecords }))
+    const fetchAgeMs = this.#fetchedAt === undefined ? undefined : Date.now() - this.#fetchedAt
+    return { group: this.#options.group, lag, fetchAgeMs }
+  }
+
   async join(): Promise<void> {
     await this.#kafka.connect()
     await this.#kafka.subscribe({ topics: [...this.#topics.keys()], fromBeginning: true })
     await this.#kafka.run({
       autoCommit: false,
       eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: this.#consumer.atOnce ?? 1,
+      partitionsConsumedConcurrently: this.#parts.consumer.atOnce ?? 1,
       eachBatch: (payload) => this.#takeBatch(payload),
     })
     await this.#commitStarts()
@@ -112,8 +135,9 @@ export class Membership {
     await this.#kafka.disconnect()
   }
 
-  /** Looks where our partitions end. */
-  async look(admin: Admin): Promise<void> {
+  /** Looks where our partitions begin and end. */
+  async look(): Promise<void> {
+    const { admin } = this.#parts
     const generation = this.#generation
     const topics = [...this.#assigned.keys()]
     const committed = topics.length === 0 ? [] : await admin.fetchOffsets({ groupId: this.#options.group, topics })
@@ -124,7 +148,9 @@ export class Membership {
       for (const { partition, high, low } of ends) {
         if (!this.#assigned.get(topic)?.includes(partition)) continue
         const known = partitions.find((other) => other.partition === partition)?.offset ?? '-1'
-        this.lag.look(keyOf(topic, partition), Math.max(Number(low), Number(known)), Number(high), Date.now())
+        const place = keyOf(topic, partition)
+        this.lag.look(place, Math.max(Number(low), Number(known)), Number(high), Date.now())
+        this.#tellLost(topic, partition, this.#positions.look(place, Number(low), Number(high)))
       }
     }
     this.lag.know()
@@ -132,15 +158,49 @@ export class Membership {
 
   /** kafkajs does not wait for this: all of it has to happen at once. */
   #onJoin(assignment: Record<string, number[]>): void {
+    const { metrics, consumer } = this.#parts
+    if (this.#generation > 0) metrics?.rebalances.inc({ group: this.#options.group })
     this.#generation += 1
     this.#heardAt = Date.now()
     this.#assigned = new Map(Object.entries(assignment))
     this.lag.forget()
     this.#committed.clear()
+    this.#positions.forget()
     for (const { giveUp } of this.#inFlight) giveUp.abort()
     // Not when the next batch comes: until then a consumer might store what is another member's by now.
-    this.#consumer.rewind?.()
-    for (const { topic, partition, offset } of this.#ownStarts()) this.#kafka.seek({ topic, partition, offset })
+    consumer.rewind?.()
+    const starts = this.#ownStarts()
+    for (const { topic, partition, offset } of starts) this.#kafka.seek({ topic, partition, offset })
+    this.#isPlaced = this.#place(starts)
+  }
+
+  /** Learns where the group stands; whoever does not answer in time leaves it unknown. Nothing is committed before. */
+  async #place(starts: readonly { topic: string; partition: number; offset: string }[]): Promise<void> {
+    const generation = this.#generation
+    const topics = [...this.#assigned.keys()]
+    if (topics.length === 0) return
+    const asked = this.#parts.admin.fetchOffsets({ groupId: this.#options.group, topics }).catch(() => [])
+    const committed = await Promise.race([
+      asked,
+      delay(Math.min(askWithinMs, this.#options.sessionTimeoutMs / 2), [], { ref: false }),
+    ])
+    if (generation !== this.#generation) return
+    const places = committed.flatMap(({ topic, partitions }) => partitions.map((place) => ({ topic, ...place })))
+    for (const { topic, partition, offset } of [...places, ...starts])
+      if (offset !== '-1') this.#positions.stand(keyOf(topic, partition), Number(offset))
+  }
+
+  #tellLost(topic: string, partition: number, missing: number): void {
+    const { logger, metrics } = this.#parts
+    const { group } = this.#options
+    if (missing < 0)
+      logger.warn({ topic, partition, group }, `topic ${topic} was made anew: it is read from its beginning`)
+    if (missing <= 0) return
+    metrics?.lost.inc({ group, topic }, missing)
+    logger.error(
+      { topic, partition, group, lostRecords: missing },
+      `the retention of topic ${topic} deleted ${missing} records of partition ${partition} before they were read: raise its retention, or run more instances`,
+    )
   }
 
   #ownStarts() {
@@ -164,9 +224,12 @@ export class Membership {
     const profile = this.#topics.get(batch.topic)
     const last = batch.messages.at(-1)
     if (this.#isLeaving || !profile || !last) return
-    this.#latest = payload
     const generation = this.#generation
     const place = keyOf(batch.topic, batch.partition)
+    if (!this.#positions.knows(place)) await this.#isPlaced
+    if (generation !== this.#generation) return
+    this.#latest = payload
+    this.#tellLost(batch.topic, batch.partition, this.#positions.take(place, fetchedFrom(batch)))
     const { offset, timestamp } = batch.messages[0]!
     this.lag.take(place, Number(offset), Number(batch.highWatermark), Number(timestamp), Date.now())
     const isAccepted = await this.#handOver(recordsOf(batch, profile), payload)
@@ -182,8 +245,12 @@ export class Membership {
     const giveUp = new AbortController()
     const { promise: failedBeat, reject: onFailedBeat } = Promise.withResolvers<never>()
     failedBeat.catch(() => giveUp.abort())
-    const beating = setInterval(() => payload.heartbeat().catch(onFailedBeat), this.#heartbeatMs)
-    const done = this.#consumer.accept(records, giveUp.signal)
+    let beats = 0
+    const beating = setInterval(() => {
+      if (beats++ === 0) this.#parts.metrics?.pauses.inc({ group: this.#options.group })
+      payload.heartbeat().catch(onFailedBeat)
+    }, this.#heartbeatMs)
+    const done = this.#parts.consumer.accept(records, giveUp.signal)
     const batch = { done, giveUp }
     this.#inFlight.add(batch)
     try {
@@ -211,7 +278,7 @@ export class Membership {
     try {
       await latest.commitOffsetsIfNecessary({ topics })
     } catch (error) {
-      this.#logger.debug({ err: error }, 'could not commit')
+      this.#parts.logger.debug({ err: error }, 'could not commit')
       return
     }
     if (generation !== this.#generation) return
@@ -220,8 +287,8 @@ export class Membership {
 
   /** Undefined: the consumer does not say, so what it accepted is safe. */
   #newlySafe(): Position[] | undefined {
-    if (!this.#consumer.safePositions) return undefined
-    return [...this.#consumer.safePositions()].filter(
+    if (!this.#parts.consumer.safePositions) return undefined
+    return [...this.#parts.consumer.safePositions()].filter(
       ({ topic, partition, offset }) =>
         this.#assigned.get(topic)?.includes(partition) && this.#committed.get(keyOf(topic, partition)) !== offset,
     )
@@ -234,13 +301,39 @@ const offsetOf = ({ topic, partition, offset }: Position) => ({
 })
 
 const keyOf = (topic: string, partition: number): string => `${topic}\t${partition}`
+const placeOf = (key: string) => {
+  const [topic = '', partition] = key.split('\t')
+  return { topic, partition: Number(partition) }
+}
+
+/** What was asked for; kafkajs keeps it, its types do not. It is not the offset of the first record where compaction left holes. */
+const fetchedFrom = (batch: EachBatchPayload['batch'] & { fetchedOffset?: string }): number =>
+  Number(batch.fetchedOffset ?? batch.firstOffset())
 
 const recordsOf = ({ topic, partition, messages }: EachBatchPayload['batch'], profile: TopicProfile): RawRecord[] =>
-  messages.map(({ offset, value, timestamp }) => ({
-    topic,
-    profile,
-    partition,
-    offset: Number(offset),
-    value,
-    timestamp: Number(timestamp),
-  }))
+  messages.map((message) => new KafkaRecord(topic, profile, partition, message))
+
+/** Numbers are made of the texts of kafkajs when somebody asks: hardly anybody does. */
+class KafkaRecord implements RawRecord {
+  readonly topic: string
+  readonly profile: TopicProfile
+  readonly partition: number
+  readonly #message: KafkaMessage
+
+  constructor(topic: string, profile: TopicProfile, partition: number, message: KafkaMessage) {
+    this.topic = topic
+    this.profile = profile
+    this.partition = partition
+    this.#message = message
+  }
+
+  get value(): Buffer | null {
+    return this.#message.value
+  }
+  get offset(): number {
+    return Number(this.#message.offset)
+  }
+  get timestamp(): number {
+    return Number(this.#message.timestamp)
+  }
+}

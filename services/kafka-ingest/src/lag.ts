@@ -60,6 +60,12 @@ export class PartitionLag {
     return { lagRecords, lagMs }
   }
 
+  /** What waits in each partition that somebody told of. */
+  *each(): Generator<{ partition: string; lagRecords: number }> {
+    for (const [partition, { position, end }] of this.#partitions)
+      yield { partition, lagRecords: Math.max(0, end - position) }
+  }
+
   #set(partition: string, position: number, end: number, now: number): Partition {
     let known = this.#partitions.get(partition)
     if (!known) this.#partitions.set(partition, (known = { position, end, since: undefined, seenAt: now }))

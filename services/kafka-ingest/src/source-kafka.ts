@@ -1,9 +1,10 @@
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Admin, Kafka } from 'kafkajs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connectTo, isFatal, type KafkaAccess } from './kafka-client.ts'
+import { connectTo, isFatal, KafkaRefusal, retry, type KafkaAccess } from './kafka-client.ts'
 import { kafkaHint } from './kafka-hints.ts'
 import { Membership, type MemberOptions } from './kafka-membership.ts'
+import type { KafkaMetrics } from './kafka-metrics.ts'
 import { presentEnds, type Offsets } from './kafka-offsets.ts'
 import { areSame, TopicWatch, type Topics } from './kafka-topics.ts'
 import type { RecordConsumer, RecordSource, SourceState } from './record-source.ts'
@@ -15,32 +16,35 @@ export type KafkaSourceOptions = KafkaAccess &
     /** Where a topic begins for a group that never committed a position in it. */
     start: 'latest' | 'earliest'
     topics: readonly TopicRule[]
-    /** How often to look for topics that came or went, and for the lag. */
-    topicCheckMs: number
   }
 
 const minBackoffMs = 100
 const maxBackoffMs = 5_000
 const closeWithinMs = 5_000
+/** Who only asks is told soon that nobody answers, and why; the member itself is patient. */
+const asking = { ...retry, retries: 4 }
 
 /** All partitions of all topics that the configuration chooses, as a member of a consumer group. */
-export const createKafkaSource = (options: KafkaSourceOptions, logger: Logger): RecordSource =>
-  new KafkaSource(options, logger)
+export const createKafkaSource = (options: KafkaSourceOptions, logger: Logger, metrics?: KafkaMetrics): RecordSource =>
+  new KafkaSource(options, logger, metrics)
 
 class KafkaSource implements RecordSource {
   readonly #options: KafkaSourceOptions
   readonly #logger: Logger
+  readonly #metrics: KafkaMetrics | undefined
   readonly #kafka: Kafka
   readonly #admin: Admin
   readonly #watch: TopicWatch
   #membership: Membership | undefined
+  #topics: Topics = new Map()
   #problem: string | undefined = 'not connected to Kafka yet'
 
-  constructor(options: KafkaSourceOptions, logger: Logger) {
+  constructor(options: KafkaSourceOptions, logger: Logger, metrics: KafkaMetrics | undefined) {
     this.#options = options
     this.#logger = logger
+    this.#metrics = metrics
     this.#kafka = connectTo(options, logger)
-    this.#admin = this.#kafka.admin()
+    this.#admin = connectTo(options, logger, asking).admin()
     this.#watch = new TopicWatch(options.topics, this.#admin, logger)
   }
 
@@ -61,17 +65,12 @@ class KafkaSource implements RecordSource {
           starts ??= await unlessAborted(this.#startOffsets(), signal)
           this.#problem = undefined
           const topics = await this.#watch.untilSome(this.#options.topicCheckMs, signal)
-          await this.#consume(topics, starts, consumer, signal)
+          this.#topics = topics
+          await this.#consume(starts, consumer, signal)
           backoffMs = minBackoffMs
         } catch (error) {
           if (signal.aborted) break
-          const hint = kafkaHint(error)
-          if (isFatal(error)) {
-            this.#logger.error({ err: error, hint }, 'Kafka refuses us for good')
-            throw error
-          }
-          this.#problem = 'Kafka does not answer'
-          this.#logger.warn({ err: error, hint }, 'Kafka does not answer; trying again')
+          this.#blame(error)
           await delay(backoffMs, undefined, { signal }).catch(() => {})
           backoffMs = Math.min(backoffMs * 2, maxBackoffMs)
         }
@@ -82,25 +81,42 @@ class KafkaSource implements RecordSource {
     }
   }
 
+  /** @throws what will not pass */
+  #blame(error: unknown): void {
+    const asked = { group: this.#options.group, topics: [...this.#topics.keys()] }
+    const hint = kafkaHint(error, asked)
+    if (isFatal(error)) {
+      this.#logger.error({ err: error, hint }, 'Kafka refuses us for good')
+      throw hint === undefined ? error : new KafkaRefusal(hint, { cause: error })
+    }
+    const problem = `Kafka does not answer: ${hint ?? messageOf(error)}`
+    if (problem !== this.#problem)
+      this.#logger.warn({ err: error, hint }, 'Kafka does not answer; trying again and again')
+    this.#problem = problem
+  }
+
   /** Consumes until the set of topics changes. */
-  async #consume(topics: Topics, starts: Offsets, consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
-    const membership = new Membership(this.#kafka, this.#options, topics, starts, consumer, this.#logger)
+  async #consume(starts: Offsets, consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
+    const parts = { kafka: this.#kafka, admin: this.#admin, consumer, metrics: this.#metrics, logger: this.#logger }
+    const membership = new Membership(this.#options, this.#topics, starts, parts)
     this.#membership = membership
+    const unfollow = this.#metrics?.follow(() => membership.figures())
     try {
       await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
-      this.#logger.info({ topics: Object.fromEntries(topics), group: this.#options.group }, 'consuming')
-      while (await Promise.race([this.#isUnchanged(topics, membership, signal), membership.failed]))
+      this.#logger.info({ topics: [...this.#topics.keys()], group: this.#options.group }, 'consuming')
+      while (await Promise.race([this.#isUnchanged(membership, signal), membership.failed]))
         await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
     } finally {
+      unfollow?.()
       await withinClosingTime(membership.leave())
     }
   }
 
   /** Looks at the topics and the lag. A broker that does not answer changes nothing: what we hold, we keep. */
-  async #isUnchanged(topics: Topics, membership: Membership, signal: AbortSignal): Promise<boolean> {
+  async #isUnchanged(membership: Membership, signal: AbortSignal): Promise<boolean> {
     try {
-      if (!areSame(await unlessAborted(this.#watch.look(), signal), topics)) return false
-      await unlessAborted(membership.look(this.#admin), signal)
+      if (!areSame(await unlessAborted(this.#watch.look(), signal), this.#topics)) return false
+      await unlessAborted(membership.look(), signal)
     } catch (error) {
       signal.throwIfAborted()
       this.#logger.debug({ err: error }, 'could not look at the topics')
@@ -113,6 +129,8 @@ class KafkaSource implements RecordSource {
     return this.#options.start === 'earliest' ? new Map() : presentEnds(this.#admin, this.#options.group, topics)
   }
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** A broker that is away must not keep us from stopping. */
 const withinClosingTime = async (closing: Promise<void>): Promise<void> => {
