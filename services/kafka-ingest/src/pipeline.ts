@@ -43,19 +43,28 @@ export function createPipeline(parts: Parts): Pipeline {
   let trouble: ReturnType<Pipeline['logTrouble']>
   let newestEventTs: number | null = null
 
-  const gather = (records: readonly RawRecord[]): number => {
+  /** The event time of the first good record; undefined: there is none. */
+  const gather = (records: readonly RawRecord[]): number | undefined => {
     const arrivedAt = now()
     const { gathering } = queue
-    let good = 0
-    for (const record of records) {
-      const interpreted = interpret(record, arrivedAt)
-      if (interpreted.ok) {
-        gathering.add(interpreted.fact, record)
-        good++
-      } else refusals.add(record, interpreted.reason, arrivedAt)
+    let firstTs: number | undefined
+    for (const { topic, first, end } of runsByTopic(records)) {
+      let accepted = 0
+      for (let next = first; next < end; next++) {
+        const record = records[next]!
+        const interpreted = interpret(record, arrivedAt)
+        if (interpreted.ok) {
+          gathering.add(interpreted.fact, record)
+          firstTs ??= interpreted.fact.ts
+          accepted++
+        } else refusals.add(record, interpreted.reason, arrivedAt)
+      }
+      const refused = end - first - accepted
+      if (accepted > 0) metrics.records.inc({ topic, result: 'accepted' }, accepted)
+      if (refused > 0) metrics.records.inc({ topic, result: 'refused' }, refused)
     }
     refusals.flush()
-    return good
+    return firstTs
   }
 
   const append = async (drafts: readonly Draft[]) => {
@@ -64,6 +73,7 @@ export function createPipeline(parts: Parts): Pipeline {
     endTimer()
     for (const { eventTs } of drafts)
       if (eventTs > (newestEventTs ?? -Infinity)) newestEventTs = Math.min(eventTs, now())
+    metrics.appendEntries.observe(drafts.length)
     metrics.appended.inc(entries)
     metrics.late.inc(late)
     metrics.duplicates.inc(duplicates)
@@ -97,8 +107,11 @@ export function createPipeline(parts: Parts): Pipeline {
   return {
     atOnce,
     accept: async (records, signal) => {
-      for (const [topic, count] of countByTopic(records)) metrics.records.inc({ topic }, count)
-      if (gather(records) > 0) await queue.appended(signal)
+      metrics.batchRecords.observe(records.length)
+      const firstTs = gather(records)
+      if (firstTs === undefined) return
+      await queue.appended(signal)
+      metrics.ageSeconds.observe(Math.max(0, now() - firstTs) / 1_000)
     },
     logTrouble: () => trouble,
     newestEventTs: () => newestEventTs,
@@ -118,13 +131,11 @@ async function untilAnswering(log: LogWriter, signal: AbortSignal): Promise<void
 }
 
 /** Records of a topic come one behind the other. */
-function countByTopic(records: readonly RawRecord[]): Map<string, number> {
-  const counts = new Map<string, number>()
-  for (let next = 0; next < records.length;) {
-    const first = next
+function* runsByTopic(records: readonly RawRecord[]): Generator<{ topic: string; first: number; end: number }> {
+  for (let end = 0; end < records.length;) {
+    const first = end
     const { topic } = records[first]!
-    while (records[next]?.topic === topic) next++
-    counts.set(topic, (counts.get(topic) ?? 0) + next - first)
+    while (records[end]?.topic === topic) end++
+    yield { topic, first, end }
   }
-  return counts
 }
