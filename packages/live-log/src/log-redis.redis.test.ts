@@ -161,6 +161,20 @@ test('a Redis that is gone or frozen is LogUnavailable within seconds, and all g
   await until(() => picture.values.at(-1) === '{"at":5}')
 })
 
+test('a Redis that is full takes nothing, and says so; the log makes room by what it forgets', async () => {
+  await using server = await ownRedis()
+  const { log, redis } = await open({ url: server.url, recentMs: 1_000 })
+  const long = `"${'x'.repeat(2_000)}"`
+  for (let at = 0; at < 20; at++)
+    await log.append(Array.from({ length: 100 }, (_, index) => reading(at * 100 + index, long)))
+  const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1])
+  await redis.config('SET', 'maxmemory', used - 1_000_000)
+  await expect(log.append([reading(9_000), anomaly('a')])).rejects.toThrow(/Redis refuses: .*OOM/)
+  await log.ping()
+  const taken = () => log.append([reading(9_000), anomaly('a')]).catch(() => undefined)
+  await expect.poll(taken, { timeout: 15_000 }).toEqual({ entries: 2, late: 0, duplicates: 0 })
+})
+
 test('a Redis that forgot its scripts gets them again', async () => {
   const { log, redis } = await open()
   await log.append([reading(1)])

@@ -158,13 +158,14 @@ return { epoch, string.format('%d', seq) }
 export const markScript = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[2], 'NX', now, redis.call('HGET', KEYS[1], 'seq') or '0')
 local function reached(age)
   return redis.call('ZREVRANGEBYSCORE', KEYS[2], string.format('%d', now - tonumber(age)), '-inf', 'WITHSCORES', 'LIMIT', 0, 1)
 end
 local recent, state = reached(ARGV[1]), reached(ARGV[2])
 if recent[1] then redis.call('XTRIM', KEYS[3], 'MINID', string.format('%d', tonumber(recent[1]) + 1)) end
 if state[2] then redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. state[2]) end
+-- Last, and it may fail: a Redis that is full takes no mark, but has to forget all the same.
+redis.pcall('ZADD', KEYS[2], 'NX', now, redis.call('HGET', KEYS[1], 'seq') or '0')
 return state[1] or '0'
 `
 
