@@ -121,11 +121,6 @@ async function openSocket(origin: string, signal: AbortSignal): Promise<Judgemen
     const hello = once(socket, 'message', { signal })
     hello.catch(() => {})
     await once(socket, 'open', { signal })
-    if (socket.protocol !== subprotocol)
-      return wrong(
-        `/ws opens, without the sub-protocol ${subprotocol}`,
-        'Let the proxy pass Sec-WebSocket-Protocol on, both ways; or is something else than stream-hub behind /ws?',
-      )
     const [message] = (await hello) as [Buffer]
     const { server, heartbeatMs } = helloSchema.parse(parse(String(message)))
     return ok(`/ws opens with ${subprotocol}; ${server} pings every ${heartbeatMs / 1_000} s`)
@@ -166,6 +161,12 @@ function judgeHandshake(error: unknown): Judgement {
   if (status === 429)
     return wrong('the socket is refused with 429', 'Raise limit_conn and limit_req in deploy/upstreams.conf.')
   if (status) return wrong(`the socket is refused with ${status}`, upgradeAdvice)
+  // ws refuses by itself to go on without what it asked for.
+  if (/subprotocol/i.test(message))
+    return wrong(
+      `/ws opens, without the sub-protocol ${subprotocol}`,
+      'Let the proxy pass Sec-WebSocket-Protocol on, both ways; or is something else than stream-hub behind /ws?',
+    )
   return wrong(message, upgradeAdvice)
 }
 
