@@ -55,14 +55,26 @@ export type HistoryTableName = keyof typeof historyTables
 
 const [firstMs, lastMs] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')]
 
+const dayMs = 86_400_000
+let lastDay = { start: NaN, day: 0 }
+
 /** UTC day of an epoch time as `yyyymmdd`; times outside the years 1 to 9999 count as the nearest one inside. */
 export function dayOf(ts: number): number {
-  const date = new Date(Math.min(Math.max(ts, firstMs), lastMs))
-  return date.getUTCFullYear() * 10_000 + (date.getUTCMonth() + 1) * 100 + date.getUTCDate()
+  const start = Math.floor(Math.min(Math.max(ts, firstMs), lastMs) / dayMs) * dayMs
+  // Most records are of one day, and a calendar costs more than the rest of a row.
+  if (start !== lastDay.start) {
+    const date = new Date(start)
+    lastDay = { start, day: date.getUTCFullYear() * 10_000 + (date.getUTCMonth() + 1) * 100 + date.getUTCDate() }
+  }
+  return lastDay.day
 }
 
 export const dayDirectory = (day: number): string => `day=${day}`
-const dayDirectoryPattern = /^day=(\d{8})$/
+/** Undefined: no folder of a day. */
+export function dayOfDirectory(name: string): number | undefined {
+  const day = /^day=(\d{8})$/.exec(name)?.[1]
+  return day === undefined ? undefined : Number(day)
+}
 
 export type OffsetRange = { first: number; last: number }
 export type HistoryFile = OffsetRange & {
@@ -93,6 +105,9 @@ export function parseFileName(name: string): HistoryFile | undefined {
   return first <= last ? { stream: match[1]!, first, last } : undefined
 }
 
+/** Engines skip what begins with a dot or an underscore. */
+export const isParquet = (name: string): boolean => name.endsWith('.parquet') && !/^[._]/.test(name)
+
 export const isFileOf = (stream: string, name: string): boolean => parseFileName(name)?.stream === stream
 
 /** Names of the files whose rows another one of the same day holds too. */
@@ -122,15 +137,14 @@ async function entriesOf(path: string): Promise<string[]> {
 export async function listDays(directory: string, table: HistoryTable): Promise<number[]> {
   const days = await entriesOf(join(directory, table.directory))
   return days
-    .flatMap((name) => dayDirectoryPattern.exec(name)?.[1] ?? [])
-    .map(Number)
+    .flatMap((name) => dayOfDirectory(name) ?? [])
     .toSorted((a, b) => a - b)
 }
 
 /** The Parquet files of a day, by whomever they were written, leftovers of merges too. */
 export async function listFiles(directory: string, table: HistoryTable, day: number): Promise<string[]> {
   const files = await entriesOf(join(directory, table.directory, dayDirectory(day)))
-  return files.filter((name) => name.endsWith('.parquet') && !/^[._]/.test(name)).toSorted()
+  return files.filter(isParquet).toSorted()
 }
 
 /** The paths of all files that together hold each row of a table once. */

@@ -58,7 +58,7 @@ test('a buffer keeps rows by table, day and partition, and knows where reading g
     1,
   )
   buffer.add({ topic: 'raw', partition: 0, offset: 9 }, undefined, 1)
-  expect([...buffer.portions.values()].map(({ day, stream, offsets }) => ({ day, stream, offsets }))).toEqual([
+  expect([...buffer.portions].map(({ day, stream, offsets }) => ({ day, stream, offsets }))).toEqual([
     { day: 20261124, stream: 'raw-0', offsets: [7] },
     { day: 20261123, stream: 'raw-0', offsets: [8] },
     { day: 20261124, stream: 'raw-1', offsets: [2] },

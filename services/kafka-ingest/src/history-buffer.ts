@@ -19,48 +19,61 @@ export type Portion = {
   rows: HistoryColumns
 }
 
+/** A partition: where reading goes on, and what it holds of each day. */
+type Stream = { next: Position; sensor: Map<number, Portion>; anomaly: Map<number, Portion> }
+
 /** What was read and is not on the disk yet. */
 export class HistoryBuffer {
-  readonly portions = new Map<string, Portion>()
-  readonly #positions = new Map<string, Position>()
+  readonly portions = new Set<Portion>()
+  readonly #streams = new Map<string, Map<number, Stream>>()
   rows = 0
   bytes = 0
   /** When the first record came, epoch ms. */
   since: number | undefined
 
   get isEmpty(): boolean {
-    return this.#positions.size === 0
+    return this.#streams.size === 0
   }
 
   /** Where reading goes on once this is on the disk. */
-  positions(): Iterable<Position> {
-    return this.#positions.values()
+  positions(): Position[] {
+    return this.#streams
+      .values()
+      .flatMap((streams) => streams.values())
+      .map(({ next }) => next)
+      .toArray()
   }
 
   /** Notes that a record was read at `now`, with its row if it has one. */
   add({ topic, partition, offset }: Position, row: HistoryRow | undefined, now: number): void {
     this.since ??= now
-    const place = `${topic}\t${partition}`
-    this.#positions.set(place, { topic, partition, offset: offset + 1 })
+    const stream = this.#streamOf(topic, partition)
+    stream.next.offset = offset + 1
     if (row === undefined) return
     const { table, day, cells } = row
-    const key = `${table}\t${day}\t${place}`
-    let portion = this.portions.get(key)
+    let portion = stream[table].get(day)
     if (portion === undefined) {
-      portion = {
-        table,
-        day,
-        stream: streamName(topic, partition),
-        offsets: [],
-        rows: new HistoryColumns(historyTables[table]),
-      }
-      this.portions.set(key, portion)
+      const rows = new HistoryColumns(historyTables[table])
+      portion = { table, day, stream: streamName(topic, partition), offsets: [], rows }
+      stream[table].set(day, portion)
+      this.portions.add(portion)
     }
     portion.offsets.push(offset)
-    this.bytes -= portion.rows.bytes
+    const bytesBefore = portion.rows.bytes
     portion.rows.push(cells)
-    this.bytes += portion.rows.bytes + offsetBytes
+    this.bytes += portion.rows.bytes - bytesBefore + offsetBytes
     this.rows += 1
+  }
+
+  #streamOf(topic: string, partition: number): Stream {
+    let streams = this.#streams.get(topic)
+    if (streams === undefined) this.#streams.set(topic, (streams = new Map()))
+    let stream = streams.get(partition)
+    if (stream === undefined) {
+      stream = { next: { topic, partition, offset: 0 }, sensor: new Map(), anomaly: new Map() }
+      streams.set(partition, stream)
+    }
+    return stream
   }
 }
 

@@ -123,11 +123,11 @@ export class HistoryWriter implements RecordConsumer {
     await this.#writing?.done
   }
 
-  #placeOf({ topic, partition, offset }: RawRecord): Position {
+  #placeOf(record: RawRecord): Position {
     const { run } = this.#options
     return run === undefined
-      ? { topic, partition, offset }
-      : { topic: `${topic}@${run}`, partition: 0, offset: this.#counted++ }
+      ? record
+      : { topic: `${record.topic}@${run}`, partition: 0, offset: this.#counted++ }
   }
 
   #isFull(): boolean {
@@ -168,10 +168,10 @@ export class HistoryWriter implements RecordConsumer {
   }
 
   async #write(buffer: HistoryBuffer, abandoned: AbortSignal): Promise<void> {
-    for (const [key, portion] of buffer.portions) {
+    for (const portion of buffer.portions) {
       if (abandoned.aborted) return
       await this.#writePortion(portion)
-      buffer.portions.delete(key)
+      buffer.portions.delete(portion)
     }
   }
 
