@@ -4,6 +4,7 @@ import {
   defaultAnomalies,
   defaultSensors,
   sensorCatalogueSchema,
+  heldStatusOf,
   statusOf,
   vehicleName,
 } from './catalogue.ts'
@@ -42,4 +43,23 @@ test('a vehicle without a name is named after its id, whatever the id is', () =>
   expect(vehicleName({ v1: 'Ada' }, 'v1')).toBe('Ada')
   expect(vehicleName({ v1: 'Ada' }, 'v2')).toBe('Vehicle v2')
   expect(vehicleName({}, 'constructor')).toBe('Vehicle constructor')
+})
+
+test('near a limit a status stays, by the hysteresis of the sensor or 2 % of its range', () => {
+  const sensor = { id: 's', name: 'S', unit: '', low: 10, high: 20 }
+  const held = (values: number[], more = {}) => values.map((value) => heldStatusOf({ ...sensor, ...more }, value))
+  expect(held([9.9, 10, 10.19, 10.2, 19.8, 19.81, 20, 20.1])).toEqual([
+    undefined,
+    'low',
+    'low',
+    undefined,
+    undefined,
+    'high',
+    'high',
+    undefined,
+  ])
+  expect(held([10, 12.9, 13], { hysteresis: 3 })).toEqual(['low', 'low', undefined])
+  expect(held([10], { hysteresis: 0 })).toEqual([undefined])
+  expect(heldStatusOf({ id: 's', name: 'S', unit: '', high: 100 }, 98.5)).toBe('high')
+  expect(heldStatusOf({ id: 's', name: 'S', unit: '' }, 0)).toBeUndefined()
 })

@@ -11,6 +11,8 @@ export const sensorCatalogueSchema = z
       /** Normal range. Below `low` the status is low, above `high` it is high; without a bound that side is always ok. */
       low: z.number().optional(),
       high: z.number().optional(),
+      /** So far back inside of its range a sensor has to come to be ok again; absent: 2 % of the range, or of its bound. */
+      hysteresis: z.number().nonnegative().optional(),
     }),
   )
   .superRefine((sensors, context) => {
@@ -59,6 +61,19 @@ export const statusOf = (sensor: CatalogueSensor, value: number): SensorStatus =
   if (sensor.low !== undefined && value < sensor.low) return 'low'
   if (sensor.high !== undefined && value > sensor.high) return 'high'
   return 'ok'
+}
+
+/**
+ * The status that a sensor keeps with this value if it has it already, so that one that wavers at a limit does not come and go.
+ * Undefined: none.
+ */
+export function heldStatusOf(sensor: CatalogueSensor, value: number): Exclude<SensorStatus, 'ok'> | undefined {
+  const { low, high } = sensor
+  if (statusOf(sensor, value) !== 'ok') return undefined
+  const span = low !== undefined && high !== undefined ? high - low : Math.abs(low ?? high ?? 0)
+  const margin = sensor.hysteresis ?? span * 0.02
+  if (low !== undefined && value < low + margin) return 'low'
+  return high !== undefined && value > high - margin ? 'high' : undefined
 }
 
 /** The sensors of the Smart Transport fleet. Numbers up to 199 are OBD-II PIDs (SAE J1979 mode 1) in decimal. */

@@ -40,12 +40,10 @@ export const sensordataUpdateSchema = z
     update_type: z.literal('sensordata'),
     vehicle_id: vehicleIdSchema,
     sensor_id: sensorIdSchema,
-    values: z
-      .array(timeValueSchema)
-      .meta({
-        description:
-          'Newest first: what came since the last update, mostly one, several when they came together. Empty for a sensor that carries words.',
-      }),
+    values: z.array(timeValueSchema).meta({
+      description:
+        'Newest first: what came since the last update, mostly one, several when they came together. Empty for a sensor that carries words.',
+    }),
     value: z.string().meta({ description: 'The newest value as text.' }),
     timestamp: timestampSchema,
   })

@@ -82,6 +82,7 @@ test('what would break a line is refused before it is appended', () => {
     { sensor: 'a\nb' },
     { json: '{\n}' },
     { statusJson: '\t' },
+    { heldStatusJson: '\n' },
     { eventTs: 0.5 },
   ])
     expect(() => assertFits({ ...fits, ...broken })).toThrow(RangeError)

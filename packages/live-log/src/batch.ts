@@ -28,9 +28,10 @@ export const formatBatch = ({ epoch, first, appendedAt, entries }: Batch): strin
   ].join('\n')
 
 /** Ingest has validated what it appends; what would break a line is a mistake of ours. @throws RangeError */
-export function assertFits({ vehicle, sensor, eventTs, json, statusJson = '' }: Draft): void {
+export function assertFits({ vehicle, sensor, eventTs, json, statusJson = '', heldStatusJson = '' }: Draft): void {
   if (breaksLine(vehicle) || breaksLine(sensor)) throw new RangeError('an id holds a control character')
-  if (breaksLine(json) || breaksLine(statusJson)) throw new RangeError('the JSON of an update is not in one line')
+  if (breaksLine(json) || breaksLine(statusJson) || breaksLine(heldStatusJson))
+    throw new RangeError('the JSON of an update is not in one line')
   if (!Number.isSafeInteger(eventTs)) throw new RangeError('an event time is no integer')
 }
 

@@ -117,10 +117,11 @@ class Sequence {
         if (draft.kind === 'sensordata') added.entries.push(this.#place(draft, appendedAt, true))
       } else {
         added.entries.push(this.#keep(draft, appendedAt))
-        const { statusJson } = draft
+        const { statusJson, heldStatusJson } = draft
         if (statusJson === undefined) continue
         const status: Draft = { ...draft, kind: 'sensorstatus', json: statusJson }
-        if (this.#state.get(mergeKey(status))?.entry.json !== statusJson)
+        const present = this.#state.get(mergeKey(status))?.entry.json
+        if (present === undefined || (present !== statusJson && present !== heldStatusJson))
           added.entries.push(this.#keep(status, appendedAt))
       }
     }

@@ -116,7 +116,7 @@ class RedisWriter {
     const words = [freshEpoch(), this.#epoch, this.#seq, server, channel, maxRecent, retentionMs, maxEventIds]
     for (const draft of drafts) {
       const id = updateClass[draft.kind] === 'event' ? draft.id || randomUUID() : ''
-      words.push(id, mergeKey(draft), draft.eventTs, draft.json, draft.statusJson ?? '')
+      words.push(id, mergeKey(draft), draft.eventTs, draft.json, draft.statusJson ?? '', draft.heldStatusJson ?? '')
     }
     const answer = await runScript(this.#redis, appendScript, [head, times, state, events, stream, marks], words)
     const [epoch, seq, entries, late, duplicates] = answer as [string, string, number, number, number]

@@ -19,7 +19,7 @@ end
  * KEYS  1 head, 2 times, 3 state, 4 event ids, 5 stream, 6 marks
  * ARGV  1 a fresh epoch, 2 the epoch and 3 the seq that this writer was given last, 4 the Redis process it talks to,
  *       5 channel, 6 how many entries the stream remembers, 7 how long (ms) and 8 how many event ids are remembered;
- *       then for each draft: event id (empty: MERGE), key, event time, json, json of the status (or empty)
+ *       then for each draft: event id (empty: MERGE), key, event time, json, json of the status, and of one that stays (or empty)
  * Gives [epoch, last seq, entries, late, duplicates].
  */
 export const appendScript = `${begin}
@@ -47,7 +47,7 @@ local function read(from, keys)
 end
 local function isVehicleStatus(key) return string.sub(key, 1, 14) == 'vehiclestatus\\t' end
 local mergeKeys, statusKeys = {}, {}
-for i = 9, #ARGV, 5 do
+for i = 9, #ARGV, 6 do
   if isVehicleStatus(ARGV[i + 1]) then
     statusKeys[#statusKeys + 1] = ARGV[i + 1]
   elseif ARGV[i] == '' then
@@ -88,7 +88,7 @@ local function appendVehicleStatus(key, json)
   statuses[key] = '\\t' .. said
   keep(key, time, said .. time .. '}')
 end
-local function append(id, key, eventTime, json, status)
+local function append(id, key, eventTime, json, status, held)
   if isVehicleStatus(key) then return appendVehicleStatus(key, json) end
   if id ~= '' then
     if isKnown(id) then duplicates = duplicates + 1 else add('N', key .. '\\t' .. eventTime .. '\\t' .. json) end
@@ -104,11 +104,12 @@ local function append(id, key, eventTime, json, status)
   if status == '' then return end
   local statusKey = statusKeyOf(key)
   -- JSON holds no tab: what ends in a tab and this status has this status.
-  if string.sub(statuses[statusKey] or '', -1 - #status) == '\\t' .. status then return end
+  local function stands(one) return string.sub(statuses[statusKey] or '', -1 - #one) == '\\t' .. one end
+  if stands(status) or (held ~= '' and stands(held)) then return end
   statuses[statusKey] = '\\t' .. status
   keep(statusKey, eventTime, status)
 end
-for i = 9, #ARGV, 5 do append(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]) end
+for i = 9, #ARGV, 6 do append(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]) end
 
 if server == '' then server = head[3] or '' end
 redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', string.format('%d', seq), 'server', server)

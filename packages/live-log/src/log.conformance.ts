@@ -219,6 +219,20 @@ export function logConformance(open: () => Promise<LogPair>): void {
       expect((await follow()).state.get('sensorstatus\tv\ts')).toMatchObject({ json: 'ok', eventTs: 5 })
     })
 
+    test('a status stays while a reading is too near its limit to end it, whoever says so', async () => {
+      const picture = await follow()
+      const near = (eventTs: number) => reading(eventTs, `${eventTs}`, { statusJson: 'ok', heldStatusJson: 'low' })
+      await log.first.append([near(1), reading(2, '2', { statusJson: 'low' }), near(3)])
+      await log.second.append([near(4), reading(5, '5', { statusJson: 'ok' }), near(6)])
+      await until(() => picture.values.at(-1) === '6')
+      const statuses = picture.entries.filter(({ kind }) => kind === 'sensorstatus')
+      expect(statuses.map(({ json, eventTs }) => [json, eventTs])).toEqual([
+        ['ok', 1],
+        ['low', 2],
+        ['ok', 5],
+      ])
+    })
+
     test('a status of a vehicle is stamped by the log, and appended when it says something new, whoever says it', async () => {
       const picture = await follow()
       const before = Date.now()

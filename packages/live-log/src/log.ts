@@ -45,6 +45,8 @@ export type Draft = {
    * reading, and is never sent twice, however many writers there are.
    */
   statusJson?: string
+  /** With `statusJson`: the present status stays if it is this one, for the reading is too near its limit to end it. */
+  heldStatusJson?: string
 }
 
 export type Appended = { entries: number; late: number; duplicates: number }

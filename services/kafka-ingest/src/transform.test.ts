@@ -48,6 +48,11 @@ test('a reading becomes sensordata, with the status that its range says', () => 
   })
 })
 
+test('near a limit, the status that stays is said, too', () => {
+  const { statusJson, heldStatusJson } = transform.readings({ ...reading, value: 60.5 }, [5], [60.5])
+  expect([statusJson, heldStatusJson].map((json) => JSON.parse(json!).value)).toEqual(['ok', 'low'])
+})
+
 test('a word has no values and no status', () => {
   const draft = transform.readings({ ...reading, value: null, text: 'drive' }, [], [])
   expect(JSON.parse(draft.json)).toMatchObject({ values: [], value: 'drive' })

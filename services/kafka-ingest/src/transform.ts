@@ -1,5 +1,5 @@
 import { listAnomaly } from '@flasktoria/contracts/anomaly-listing'
-import { statusOf, type AnomalyCatalogue, type SensorCatalogue } from '@flasktoria/contracts/catalogue'
+import { heldStatusOf, statusOf, type AnomalyCatalogue, type SensorCatalogue } from '@flasktoria/contracts/catalogue'
 import type { AnomalyUpdate, SensorStatus } from '@flasktoria/contracts/updates'
 import type { Draft } from '@flasktoria/live-log/log'
 import { createHash } from 'node:crypto'
@@ -29,7 +29,10 @@ export function createTransform({ sensors, anomalies }: Catalogues) {
       const { vehicle, sensor, ts: eventTs, value } = newest
       const draft: Draft = { kind: 'sensordata', vehicle, sensor, eventTs, json: sensordataJson(newest, times, values) }
       const known = ranged.get(sensor)
-      if (known && value !== null) draft.statusJson = sensorstatusJson(vehicle, sensor, statusOf(known, value))
+      if (!known || value === null) return draft
+      draft.statusJson = sensorstatusJson(vehicle, sensor, statusOf(known, value))
+      const held = heldStatusOf(known, value)
+      if (held) draft.heldStatusJson = sensorstatusJson(vehicle, sensor, held)
       return draft
     },
 
