@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { answersOk } from '../bench/processes.ts'
@@ -11,7 +12,7 @@ import {
   type DaemonPlan,
   type Server,
 } from '../servers/daemon.ts'
-import { createTopics, startKafka } from '../servers/kafka.ts'
+import { createTopics, startKafka, type KafkaPlace } from '../servers/kafka.ts'
 import { startRedis } from '../servers/redis.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -115,21 +116,28 @@ export class ServiceUnderTest {
 
 export type RigOptions = {
   dir: string
+  redisPort?: number
   /** How long a member of the consumer group may be silent. */
   sessionTimeoutMs: number
   /** What the services are told about Redis instead of where it is. */
-  redisUrl?: (redis: RedisUnderTest) => string
+  redisUrl?: string
 }
 
 /** Two ingests in one group and a hub, with a Kafka and a Redis of their own; each is a process that may be killed. */
-export async function startRig({ dir, sessionTimeoutMs, redisUrl }: RigOptions) {
+export async function startRig({ dir, sessionTimeoutMs, redisPort, redisUrl }: RigOptions) {
   await using parts = new AsyncDisposableStack()
-  const redis = new RedisUnderTest(join(dir, 'redis'), await freePort())
-  const kafkaPlace = { dir: join(dir, 'kafka'), port: await freePort(), controllerPort: await freePort() }
+  const redis = new RedisUnderTest(join(dir, 'redis'), redisPort ?? (await freePort()))
+  const place: KafkaPlace = {
+    dir: join(dir, 'kafka'),
+    port: await freePort(),
+    controllerPort: await freePort(),
+    clusterId: randomBytes(16).toString('base64url'),
+  }
   let broker: Server | undefined
   const kafka = {
-    brokers: `127.0.0.1:${kafkaPlace.port}`,
-    start: async () => void (broker = await startKafka(kafkaPlace)),
+    place,
+    brokers: `127.0.0.1:${place.port}`,
+    start: async () => void (broker = await startKafka(place)),
     kill: async () => broker?.kill(),
   }
   parts.defer(() => redis.kill())
@@ -148,7 +156,7 @@ export async function startRig({ dir, sessionTimeoutMs, redisUrl }: RigOptions) 
       env: {
         HOST: '127.0.0.1',
         PORT: String(port),
-        REDIS_URL: redisUrl?.(redis) ?? redis.url,
+        REDIS_URL: redisUrl ?? redis.url,
         LOG_LEVEL: 'info',
         ...env,
       },
