@@ -8,10 +8,12 @@ import { logLevels } from '@flasktoria/service-kit/logger'
 import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { z } from 'zod'
-import { historyOptions } from './history-config.ts'
+import { checkDeadLetterTopic, deadLetterOptions, deadLetterTopic } from './dead-letters-config.ts'
+import { checkHistory, historyOptions } from './history-config.ts'
 import { checkPresence, presenceOptions } from './presence-config.ts'
 import { checkKafkaAccess, kafkaAccessOptions } from './kafka-config.ts'
 import { claimedTwice, readTopicsFile } from './topics-file.ts'
+import { checkSimulate, fleetOptions, simulateOptions } from './simulate-options.ts'
 import { parseTopics, type TopicRule } from './topics.ts'
 import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { zonedTime } from './zoned-time.ts'
@@ -36,6 +38,12 @@ const options = z.object({
     .url({ protocol: /^rediss?$/ })
     .optional()
     .meta({ description: 'Redis with the live log; needed unless everything runs in one process.' }),
+  STATE_RETENTION_MS: count(
+    86_400_000,
+    'What nothing arrived for in this time is forgotten by the live log; hubs have an option of the same name.',
+    30 * 86_400_000,
+    60_000,
+  ),
   SENSORS_FILE: jsonFile(sensorCatalogueSchema, defaultSensors, 'Sensor catalogue (JSON); absent: the built-in one.'),
   ANOMALIES_FILE: jsonFile(
     anomalyCatalogueSchema,
@@ -53,7 +61,12 @@ const options = z.object({
     .default('UTC')
     .refine(isZone, 'is no time zone, such as Europe/Vienna')
     .meta({ description: 'Time zone of the old producer, which writes times as text.' }),
-  MAX_DEAD_LETTERS: count(1_000, 'How many records that could not be used are kept.', 100_000),
+  MAX_SPEED_KMH: count(
+    300,
+    'A position that a vehicle could reach only faster than this is refused, unless the next one confirms it.',
+    100_000,
+  ),
+  ...deadLetterOptions,
   HS2_URL: z
     .string()
     .transform(parsed((url) => (parseHs2Url(url), url)))
@@ -75,6 +88,7 @@ const consumer = kafka.extend({
     description:
       'Topics of other forms and with other fields (JSON, a list of profiles); with it the topics above are none unless named.',
   }),
+  DEAD_LETTER_TOPIC: deadLetterTopic,
   KAFKA_GROUP: z.string().min(1).max(200).default('flasktoria').meta({
     description:
       'Consumer group of the live updates; the history writer is in one of its own, with `-history` behind it.',
@@ -103,10 +117,7 @@ const recording = z.object({
     .meta({ description: 'How many times faster than it happened.' }),
 })
 
-const simulator = z.object({
-  SIMULATOR_VEHICLES: count(50, 'Vehicles of the simulated fleet.', 100_000),
-  SIMULATOR_SEED: count(1, 'The same seed gives the same fleet.', 2 ** 31, 0),
-})
+const simulator = z.object(fleetOptions)
 
 const sources = z.discriminatedUnion('SOURCE', [
   consumer.extend({ SOURCE: z.literal('kafka') }),
@@ -121,7 +132,10 @@ const checkKafka = (config: object, context: z.RefinementCtx): void => {
   if (!('KAFKA_BROKERS' in config)) return
   const complain = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
   checkKafkaAccess(config as KafkaInput, complain)
-  const twice = claimedTwice(topicRules(config as KafkaInput))
+  const rules = topicRules(config as KafkaInput)
+  if ('DEAD_LETTER_TOPIC' in config)
+    checkDeadLetterTopic(config.DEAD_LETTER_TOPIC as string | undefined, rules, complain)
+  const twice = claimedTwice(rules)
   if (twice === undefined) return
   const isPattern = twice.startsWith('/')
   complain('SENSOR_TOPICS', `${isPattern ? 'pattern' : 'topic'} ${twice} has several profiles`)
@@ -136,7 +150,7 @@ const withSource = (environment: object) => ({
 /** SOURCE: where records come from: `kafka`, `recording` (RECORDING_FILE) or `simulator`. */
 export const configSchema = z.preprocess(
   withSource,
-  z.intersection(options, sources).superRefine(checkKafka).superRefine(checkPresence),
+  z.intersection(options, sources).superRefine(checkKafka).superRefine(checkPresence).superRefine(checkHistory),
 )
 export type Config = z.output<typeof configSchema>
 
@@ -147,12 +161,12 @@ export const optionNames = [
 ]
 
 /** For the program that writes a simulated fleet into Kafka. */
-export const simulateSchema = options
-  .pick({ LOG_LEVEL: true })
-  .extend({ ...kafka.shape, ...simulator.shape })
-  .superRefine(checkKafka)
+const simulate = options.pick({ LOG_LEVEL: true }).extend({ ...kafka.shape, ...simulator.shape, ...simulateOptions })
+export const simulateSchema = simulate.superRefine(checkKafka).superRefine((config, context) => {
+  checkSimulate(config, (name, message) => context.addIssue({ code: 'custom', path: [name], message }))
+})
 export type SimulateConfig = z.output<typeof simulateSchema>
-export const simulateOptionNames = ['LOG_LEVEL', ...Object.keys(kafka.shape), ...Object.keys(simulator.shape)]
+export const simulateOptionNames = Object.keys(simulate.shape)
 
 export const topicRules = (
   config: Pick<KafkaInput, 'SENSOR_TOPICS' | 'SENSOR_V5_TOPICS' | 'ANOMALY_TOPICS'> & {

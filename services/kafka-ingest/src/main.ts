@@ -12,15 +12,16 @@ import type { HealthCheck } from '@flasktoria/service-kit/health'
 import { createLogger, type Logger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { giveUp, runService } from '@flasktoria/service-kit/run-service'
-import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { hostname } from 'node:os'
 import { configSchema, kafkaAccess, optionNames, topicRules, type Config } from './config.ts'
-import { createMemoryDeadLetters, type DeadLetters } from './dead-letters.ts'
+import { createMemoryDeadLetters, keptTwice, type DeadLetters } from './dead-letters.ts'
 import { createRedisDeadLetters } from './dead-letters-redis.ts'
+import { openHistoryStore } from './history-config.ts'
 import { openHistory, type History, type HistoryOptions } from './history.ts'
 import { createIngestMetrics, type IngestMetrics } from './ingest-metrics.ts'
 import { createInterpreter } from './interpret.ts'
 import { startFeedReporter } from './feed-reporter.ts'
+import { createKafkaDeadLetters } from './kafka-dead-letters.ts'
 import { serveOperations } from './operations.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import { presenceLimits } from './presence-config.ts'
@@ -30,6 +31,7 @@ import { createKafkaSource } from './source-kafka.ts'
 import { withSchemas } from './source-with-schemas.ts'
 import { createRecordingSource } from './source-recording.ts'
 import { createSimulatorSource } from './source-simulator.ts'
+import { refusingTeleports } from './teleports.ts'
 import { createTransform } from './transform.ts'
 import { VehicleWatch } from './vehicle-watch.ts'
 
@@ -54,12 +56,14 @@ export async function start(config: Config, overrides: Overrides = {}) {
     maxAheadMs: config.MAX_AHEAD_MS,
   })
   const log = overrides.log ?? own(openLog(config))
-  const deadLetters = own(openDeadLetters(config, ingestMetrics))
+  const deadLetters = own(openDeadLetters(config, ingestMetrics, logger))
+  // A recording that runs faster makes its vehicles faster.
+  const haste = config.SOURCE === 'recording' ? Math.max(1, config.RECORDING_SPEED) : 1
   const pipeline = createPipeline({
-    interpret,
+    interpret: refusingTeleports(interpret, config.MAX_SPEED_KMH * haste),
     transform: createTransform({ sensors: config.SENSORS_FILE, anomalies: config.ANOMALIES_FILE }),
     log,
-    refusals: createRefusals(deadLetters, ingestMetrics, logger),
+    refusals: createRefusals(deadLetters, ingestMetrics, logger, { keptPerSecond: config.DEAD_LETTERS_PER_SECOND }),
     metrics: ingestMetrics,
     logger,
     ...(config.SOURCE === 'kafka' && { appendIntervalMs: config.APPEND_INTERVAL_MS }),
@@ -147,10 +151,10 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
   return withSchemas(source, profiles, logger)
 }
 
-function openLog({ REDIS_URL }: Config): LogWriter & LogReader {
+function openLog({ REDIS_URL, STATE_RETENTION_MS: retentionMs }: Config): LogWriter & LogReader {
   if (REDIS_URL === undefined)
     throw new ConfigError('REDIS_URL is missing: without Redis nobody could read what this service writes')
-  return createRedisLog({ url: REDIS_URL })
+  return createRedisLog({ url: REDIS_URL, retentionMs })
 }
 
 /** Without Redis there is one process only. */
@@ -166,15 +170,24 @@ function measureFeed(source: RecordSource, pipeline: Pipeline, history: History 
   return { kafkaLagRecords, kafkaLagMs, newestEventTs, warehouseLagMs }
 }
 
-const openDeadLetters = ({ REDIS_URL, MAX_DEAD_LETTERS: capacity }: Config, metrics: IngestMetrics): DeadLetters =>
-  REDIS_URL === undefined
-    ? createMemoryDeadLetters(capacity)
-    : createRedisDeadLetters({ url: REDIS_URL, capacity, onLost: (letters) => metrics.deadLettersLost.inc(letters) })
+function openDeadLetters(config: Config, { deadLettersLost }: IngestMetrics, logger: Logger): DeadLetters {
+  const { REDIS_URL: url, MAX_DEAD_LETTERS: capacity } = config
+  const lostBy = (cause: string) => (letters: number) => deadLettersLost.inc({ cause }, letters)
+  const kept =
+    url === undefined
+      ? createMemoryDeadLetters(capacity)
+      : createRedisDeadLetters({ url, capacity, onLost: lostBy('redis') })
+  if (config.SOURCE !== 'kafka' || config.DEAD_LETTER_TOPIC === undefined) return kept
+  const options = { ...kafkaAccess(config), topic: config.DEAD_LETTER_TOPIC, onLost: lostBy('kafka') }
+  return keptTwice(kept, createKafkaDeadLetters(options, logger))
+}
 
 async function openHistoryOptions(config: Config, parts: AsyncDisposableStack): Promise<HistoryOptions | undefined> {
-  if (config.HISTORY_DIR === undefined) return undefined
+  const store = await openHistoryStore(config, parts)
+  if (store === undefined) return undefined
   const options: HistoryOptions = {
-    store: await openFileStore(config.HISTORY_DIR),
+    store,
+    retentionDays: config.HISTORY_RETENTION_DAYS,
     flushIntervalMs: config.HISTORY_FLUSH_INTERVAL_MS,
     flushRows: config.HISTORY_FLUSH_ROWS,
     run: config.SOURCE === 'kafka' ? undefined : Date.now().toString(36),

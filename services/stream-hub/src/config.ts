@@ -55,7 +55,7 @@ const options = z.object({
   RING_LENGTH: count(65_536, 'How many entries of the live log are found by their seq.', { max: 1 << 24 }),
   MAX_EVENTS: count(10_000, 'How many anomalies are remembered for sessions that were away.', { min: 10 }),
   MAX_STATE_KEYS: count(2_000_000, 'Most MERGE keys (kind, vehicle, sensor) in memory; the oldest are forgotten.'),
-  STATE_RETENTION_MS: count(86_400_000, 'A MERGE key for which nothing arrived for this long is forgotten.'),
+  STATE_RETENTION_MS: count(86_400_000, 'What nothing arrived for in this time is forgotten, and leaves the map.'),
 })
 
 export const configSchema = options

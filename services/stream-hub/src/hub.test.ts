@@ -150,6 +150,27 @@ describe('a subscription that resumes', () => {
   })
 })
 
+test('a vehicle of which nothing came for long leaves every view that it was in, and comes back', async () => {
+  const { hub, clock, turn, log, open } = await follow({ stateRetentionMs: 1_000 })
+  const [all, other] = [open(), open()]
+  all.subscribe({ id: 'all' })
+  other.subscribe({ id: 'other', vehicles: ['w'] })
+  turn()
+  await log.append([position('v', 1), position('w', 1)])
+  turn()
+  clock.nowMs += 700
+  await log.append([position('w', 2)])
+  turn()
+  clock.nowMs += 700
+  hub.sweep()
+  const leavesOf = ({ connection }: typeof all) => connection.messages.filter(({ type }) => type === 'leave')
+  expect(leavesOf(all)).toMatchObject([{ id: 'all', vehicles: ['v'] }])
+  expect(leavesOf(other)).toEqual([])
+  await log.append([position('v', 3)])
+  turn()
+  expect(all.connection.messages.at(-1)).toMatchObject({ type: 'updates', updates: [{ vehicle_id: 'v', lat: 3 }] })
+})
+
 describe('a blocked connection', () => {
   test('gets one frame with the latest values when it goes on, and nothing is kept for it meanwhile', async () => {
     const { hub, turn, log, open } = await follow()

@@ -9,7 +9,7 @@ import { CatchUp, type Sent } from './catch-up.ts'
 import { boxedOf, type Course } from './course.ts'
 import { Courses } from './courses.ts'
 import { FlushFrames, type Frame } from './flush-frames.ts'
-import { cursorTail, type Protocol } from './frames.ts'
+import { cursorTail, leaveBodies, type Protocol } from './frames.ts'
 import { Freshness } from './freshness.ts'
 import type { Group } from './groups.ts'
 import { closeLabel, type HubFigures, type HubMetrics } from './hub-metrics.ts'
@@ -302,7 +302,9 @@ export class Hub implements LogListener {
   sweep(share = 1): void {
     const nowMs = this.#now()
     this.#tellFlushed()
-    this.#metrics.forgottenKeys.inc(this.#window.sweep(nowMs))
+    const forgotten = this.#window.sweep(nowMs)
+    this.#metrics.forgottenKeys.inc(forgotten.keys)
+    if (forgotten.vehicles.length > 0) for (const session of this.#sessions) this.#sayGone(session, forgotten.vehicles)
     const feed = JSON.stringify(this.#freshness.message(this.#wallNow()))
     for (let left = Math.ceil(this.#sessions.size * share); left > 0; left--) {
       let next = this.#sweeping.next()
@@ -405,6 +407,17 @@ export class Hub implements LogListener {
       // What entered and left its boxes was told up to the end, of the updates only a part was sent.
       if (isCut) for (const boxed of boxedOf(course)) this.#subscriptions.retakeBox(session, boxed)
     }
+  }
+
+  /** Of vehicles that were silent for so long that nothing is known of them any more. */
+  #sayGone(session: Session, vehicles: readonly string[]): void {
+    const cursor = this.#cursorOf(session)
+    for (const { id, filter } of session.subscriptions.values())
+      for (const body of leaveBodies(
+        id,
+        vehicles.filter((vehicle) => filter.vehicles?.has(vehicle) ?? true),
+      ))
+        this.#sayText(session, body + cursorTail(cursor))
   }
 
   /** The frame of a session with several courses: it says where all of them are. */

@@ -190,9 +190,10 @@ export class LogWindow {
     )
   }
 
-  /** Forgets the keys that are too old or too many; answers how many. */
-  sweep(nowMs: number): number {
-    let forgotten = 0
+  /** Forgets the keys that are too old or too many; answers how many, and of which vehicles nothing is left. */
+  sweep(nowMs: number): { keys: number; vehicles: string[] } {
+    let keys = 0
+    const vehicles: string[] = []
     for (const [key, kept] of this.#state) {
       const isOld = kept.arrivedAtMs < nowMs - this.#bounds.stateRetentionMs
       if (!isOld && this.#state.size <= this.#bounds.maxStateKeys) break
@@ -201,10 +202,13 @@ export class LogWindow {
       const vehicle = this.#vehicles.get(kept.entry.vehicle)
       if (vehicle && kept.entry.kind === 'position') this.#place(vehicle, undefined)
       vehicle?.keys.delete(key)
-      if (vehicle?.keys.size === 0) this.#vehicles.delete(vehicle.vehicle)
-      forgotten++
+      if (vehicle?.keys.size === 0) {
+        this.#vehicles.delete(vehicle.vehicle)
+        vehicles.push(vehicle.vehicle)
+      }
+      keys++
     }
-    return forgotten
+    return { keys, vehicles }
   }
 
   #clear(): void {
