@@ -10,8 +10,12 @@ export const createIngestMetrics = (metrics: Metrics) => ({
     'result',
   ]),
   rejected: metrics.counter('records_rejected_total', 'Records that could not be used.', ['topic', 'reason']),
-  deadLetters: metrics.counter('dead_letters_total', 'Records that were put into the dead letter.'),
-  deadLettersLost: metrics.counter('dead_letters_lost_total', 'Dead letters that could not be kept.'),
+  deadLetters: metrics.counter('dead_letters_total', 'Records that were handed to the dead letter.'),
+  deadLettersLost: metrics.counter(
+    'dead_letters_lost_total',
+    'Dead letters that were not kept: too many at once (rate), or not taken (redis, kafka).',
+    ['cause'],
+  ),
   appended: metrics.counter('log_entries_appended_total', 'Entries that the live log took.'),
   late: metrics.counter('log_entries_late_total', 'Entries that were older than what the live log knew already.'),
   conflated: metrics.counter(

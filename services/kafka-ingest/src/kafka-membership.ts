@@ -330,6 +330,9 @@ class KafkaRecord implements RawRecord {
   get value(): Buffer | null {
     return this.#message.value
   }
+  get attached(): NonNullable<RawRecord['attached']> {
+    return { key: this.#message.key, headers: this.#message.headers ?? {} }
+  }
   get offset(): number {
     return Number(this.#message.offset)
   }

@@ -10,11 +10,16 @@ export type RawRecord = {
   offset: number
   /** What keeps the records of one vehicle in one partition when they are written to Kafka. The old producers had none. */
   key?: string
+  /** What came with it from Kafka; absent where it never was there. */
+  readonly attached?: { key: Buffer | null; headers: Readonly<Record<string, HeaderValue>> }
   /** Null: a tombstone. */
   value: Buffer | null
   /** When the producer or the broker stamped it, epoch ms. */
   timestamp: number
 }
+
+/** A header's name may stand more than once. */
+export type HeaderValue = Buffer | string | (Buffer | string)[] | undefined
 
 /** The next record to read of a partition. */
 export type Position = { topic: string; partition: number; offset: number }

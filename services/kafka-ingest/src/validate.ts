@@ -1,6 +1,7 @@
 import { identifierPattern } from '@flasktoria/contracts/identifiers'
 import { decimalNumber } from '@flasktoria/contracts/labelled-value'
 import { positionSensor } from '@flasktoria/contracts/records'
+import { plainDecimal } from './decimal.ts'
 import type { AnomalyFields, FixFields, SensorFields } from './topic-profile.ts'
 
 /** A sensor's reading: a number, or a word such as a gear. */
@@ -40,6 +41,7 @@ export type Refusal =
   | 'out_of_range'
   | 'bad_position'
   | 'no_fix'
+  | 'teleport'
   | 'bad_text'
 
 export type Validated<T extends Fact> = { ok: true; fact: T } | { ok: false; reason: Refusal }
@@ -50,7 +52,12 @@ export type TimeWindow = { from: number; to: number }
 /** No sensor of a vehicle shows more; what does, is a decoding error. */
 const maxMagnitude = 1e9
 const maxValueLength = 64
+/** Ids that are longer than this in code units may still be short enough in characters. */
+const maxIdLength = 128
 const maxTextLength = 4_096
+
+/** Around 0,0, in degrees: no vehicle drives in the Gulf of Guinea. */
+const nullIsland = 1e-4
 
 const notFinitePattern = /^[+-]?(?:nan|inf|infinity)$/i
 const wordPattern = /^\p{L}[\p{L}\p{M}\p{N}\p{Zs}_./()+-]*$/u
@@ -111,9 +118,22 @@ function timeRefusal(ts: number, { from, to }: TimeWindow): Refusal | undefined 
 }
 
 /** A replacement character stands for bytes that were no UTF-8: such an id names nobody. */
-const isId = (id: string) => identifierPattern.test(id) && !id.includes('\ufffd')
+function isId(id: string): boolean {
+  if (id.length === 0 || id.length > maxIdLength) return identifierPattern.test(id) && !id.includes('\ufffd')
+  for (let index = 0; index < id.length; index++) {
+    const code = id.charCodeAt(index)
+    if (code < 0x20 || code === 0x7f || code === 0xfffd) return false
+  }
+  return true
+}
 
 function fixOf(vehicle: string, ts: number, text: string): Validated<Fix> {
+  const comma = text.indexOf(',')
+  if (text.startsWith('[') && text.endsWith(']') && comma > 0) {
+    const lat = plainDecimal(text, 1, comma)
+    const long = plainDecimal(text, comma + 1, text.length - 1)
+    if (!Number.isNaN(lat) && !Number.isNaN(long)) return placeOf(vehicle, ts, lat, long, text)
+  }
   const parts = positionPattern.exec(text)
   if (!parts) return refuse('bad_position')
   const [, latText = '', longText = ''] = parts
@@ -128,7 +148,7 @@ function placeOf(vehicle: string, ts: number, lat: number, long: number, text: s
   if (!Number.isFinite(lat) || !Number.isFinite(long)) return refuse('not_finite')
   if (Math.abs(lat) > 90 || Math.abs(long) > 180) return refuse('out_of_range')
   // What a receiver says that has no satellites yet.
-  if (lat === 0 && long === 0) return refuse('no_fix')
+  if (Math.abs(lat) < nullIsland && Math.abs(long) < nullIsland) return refuse('no_fix')
   return { ok: true, fact: { kind: 'fix', vehicle, ts, lat, long, text } }
 }
 
@@ -140,7 +160,8 @@ function numberOf(vehicle: string, sensor: string, ts: number, value: number): V
 }
 
 function readingOf(vehicle: string, sensor: string, ts: number, text: string): Validated<Reading> {
-  const value = decimalNumber(text)
+  const plain = plainDecimal(text, 0, text.length)
+  const value = Number.isNaN(plain) ? decimalNumber(text) : plain
   if (value !== undefined)
     return Math.abs(value) > maxMagnitude
       ? refuse('out_of_range')
