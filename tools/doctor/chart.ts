@@ -20,7 +20,7 @@ export type CheckOptions = {
   /** A check that takes longer has found something, too. */
   withinMs?: number
   /** What it then says. */
-  late?: Judgement
+  late?: () => Judgement
   /** What an error means that the check throws. */
   failed?: (error: unknown) => Judgement
 }
@@ -53,17 +53,17 @@ export class Chart {
   async check(
     name: string,
     work: (signal: AbortSignal) => Promise<Judgement>,
-    { withinMs = defaultWithinMs, late = lateAfter(withinMs), failed = notExpected }: CheckOptions = {},
+    { withinMs = defaultWithinMs, late = () => lateAfter(withinMs), failed = notExpected }: CheckOptions = {},
   ): Promise<boolean> {
     const slot: Finding[] = []
     this.#slots.push(slot)
     const timeUp = new AbortController()
     const { promise: isLate, resolve } = Promise.withResolvers<Judgement>()
     const timer = setTimeout(() => {
-      resolve(late)
-      timeUp.abort(new Error(late.says))
+      resolve(late())
+      timeUp.abort()
     }, withinMs)
-    const judged = work(timeUp.signal).catch((error: unknown) => (timeUp.signal.aborted ? late : failed(error)))
+    const judged = work(timeUp.signal).catch((error: unknown) => (timeUp.signal.aborted ? isLate : failed(error)))
     const judgement = await Promise.race([isLate, judged])
     clearTimeout(timer)
     slot.push(this.#finding(name, judgement))

@@ -160,8 +160,10 @@ test('a pattern says what it matches, and when it matches nothing', async () => 
 })
 
 test('patterns of several profiles that match one topic are wrong', async () => {
-  const pattern = String.raw`/doctor-${run}\.good/`
-  const { of } = await examine({ SENSOR_TOPICS: pattern, SENSOR_V5_TOPICS: pattern })
+  const { of } = await examine({
+    SENSOR_TOPICS: String.raw`/doctor-${run}\.good/`,
+    SENSOR_V5_TOPICS: String.raw`/doctor-${run}\.go+d/`,
+  })
   expect(of(`topic ${topic('good')}`)).toMatchObject({
     status: 'wrong',
     says: expect.stringContaining('several profiles'),
@@ -267,7 +269,7 @@ test('where a log-in is wanted, a wrong password is told from rights that are mi
     await secured.kill()
     rmSync(dir, { recursive: true, force: true })
   }
-})
+}, 180_000)
 
 test('a broker that sends its clients to a name that nobody knows is wrong', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-doctor-kafka-'))
@@ -278,7 +280,7 @@ test('a broker that sends its clients to a name that nobody knows is wrong', asy
   try {
     await expect
       .poll(async () => (await examine({ KAFKA_BROKERS: `127.0.0.1:${port}` })).of(`login at 127.0.0.1:${port}`), {
-        timeout: 30_000,
+        timeout: 120_000,
       })
       .toMatchObject({
         status: 'wrong',
@@ -289,4 +291,4 @@ test('a broker that sends its clients to a name that nobody knows is wrong', asy
     await daemon.kill()
     rmSync(dir, { recursive: true, force: true })
   }
-})
+}, 180_000)

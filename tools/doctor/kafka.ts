@@ -1,13 +1,14 @@
 import { connectTo, type KafkaAccess } from '@flasktoria/kafka-ingest/kafka-client'
 import { kafkaHint } from '@flasktoria/kafka-ingest/kafka-hints'
 import type { Interpreter } from '@flasktoria/kafka-ingest/interpret'
+import type { FetchedSchemas } from '@flasktoria/kafka-ingest/topic-profile'
 import { chooseTopics, type TopicRule } from '@flasktoria/kafka-ingest/topics'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import type { Admin, Kafka } from 'kafkajs'
 import { messageOf, ok, warning, wrong, type Chart, type Judgement } from './chart.ts'
 import { reach } from './reach.ts'
 import { judgeRecords, judgeRecordTimes } from './records.ts'
-import { sampleTopics, type Samples } from './sample-topics.ts'
+import { sampleTopics, type SampledRecord, type Samples } from './sample-topics.ts'
 
 export type KafkaSettings = {
   access: KafkaAccess
@@ -295,9 +296,30 @@ async function examineRecords(
       chart.unchecked([times], 'there are no records')
       continue
     }
+    if (profile.schemas) await examineSchemas(chart, profile.name, profile.schemas, records)
     chart.note(meaning, judgeRecords(records, profile, { interpret, others: [...profiles.values()], now: Date.now() }))
     chart.note(times, judgeRecordTimes(records, profile, { maxAheadMs, now: Date.now() }))
   }
+}
+
+async function examineSchemas(
+  chart: Chart,
+  profile: string,
+  schemas: FetchedSchemas,
+  records: readonly SampledRecord[],
+): Promise<void> {
+  const failed = (error: unknown) =>
+    wrong(messageOf(error), `Correct profile ${profile} in TOPICS_FILE, or the schemas in the registry.`)
+  await chart.check(
+    `schemas of ${profile}`,
+    async (signal) => {
+      await schemas.check(signal, silent)
+      const ids = schemas.unheardOf(records.map(({ value }) => value))
+      await Promise.all(ids.map((id) => schemas.fetch(id, signal, silent)))
+      return ok(`the registry answers, and gave the ${ids.length} schemas that the newest records name`)
+    },
+    { failed, late: () => failed(schemas.failing() ?? 'the registry does not answer') },
+  )
 }
 
 const recordChecks = (topic: string): [meaning: string, times: string] => [`records of ${topic}`, `times in ${topic}`]

@@ -12,9 +12,16 @@ const shownBytes = 24
 const advice: Readonly<Record<string, string>> = {
   tombstone: 'Tombstones (records without a value) say nothing here: harmless.',
   oversized: 'Records of this size come from no producer that this profile knows: is it the right topic?',
-  confluent_framing: 'The values have Confluent framing: give the topic a profile that says so.',
-  single_object_framing: 'The values are Avro single objects: give the topic a profile that says so.',
-  json_text: 'The values are JSON: give the topic a profile that says so.',
+  confluent_framing: 'The values have Confluent framing: say so in TOPICS_FILE ("payload": {"form": "confluent", …}).',
+  single_object_framing:
+    'The values are Avro single objects: say so in TOPICS_FILE ("payload": {"form": "single-object", …}).',
+  json_text: 'The values are JSON: say so in TOPICS_FILE ("payload": {"form": "json"}).',
+  not_framed:
+    'The values have no framing: say "form": "avro" in TOPICS_FILE, or does another producer write there, too?',
+  unknown_schema: 'The values name a schema that nobody told us: add it to schemaFiles, or name the right registry.',
+  unfit_schema: "The writer's schema lacks a field that the profile names: correct fields in TOPICS_FILE.",
+  missing_field: 'The values lack a field that the profile names: correct fields in TOPICS_FILE.',
+  wrong_type: 'A field holds something else than the profile says: correct fields in TOPICS_FILE ("as").',
   other_producer:
     "Another producer's records: five fields and times as text belong in SENSOR_V5_TOPICS, six fields in SENSOR_TOPICS.",
   malformed: 'They are not written as the profile says: does the schema belong to this topic?',

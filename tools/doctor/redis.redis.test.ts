@@ -84,14 +84,14 @@ test('a Redis that is nearly full is noticed, and one that is full is wrong', as
 })
 
 test('a missing password, a wrong one and a missing right are told apart', async () => {
-  const with_ = (login: string) => server.url.replace('//', `//${login}@`)
+  const loggedIn = (login: string) => server.url.replace('//', `//${login}@`)
   await redis.call('ACL', 'SETUSER', 'reader', 'on', '>open', '~*', '&*', '+@read', '+@connection', '+info')
   await redis.config('SET', 'requirepass', 'sesame')
   try {
     expect((await examine(server.url)).of('login')?.says).toContain('it wants a password')
-    expect((await examine(with_(':wrong'))).of('login')?.says).toContain('the user or the password is wrong')
-    expect((await examine(with_(':sesame'))).troubles).toEqual([])
-    const { of } = await examine(with_('reader:open'))
+    expect((await examine(loggedIn(':wrong'))).of('login')?.says).toContain('the user or the password is wrong')
+    expect((await examine(loggedIn(':sesame'))).troubles).toEqual([])
+    const { of } = await examine(loggedIn('reader:open'))
     expect(of('login')?.status).toBe('ok')
     expect(of('rights')).toMatchObject({ status: 'wrong', says: expect.stringContaining('this user lacks a right') })
   } finally {

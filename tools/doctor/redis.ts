@@ -39,7 +39,7 @@ export async function examineRedis(chart: Chart, url: string | undefined): Promi
   redis.on('error', (error: Error) => (reason ??= error))
   const within = {
     withinMs: answerWithinMs,
-    late: url.startsWith('rediss:') ? noTls : frozen,
+    late: () => (url.startsWith('rediss:') ? noTls : frozen),
     failed: (error: unknown) => judgeRefusal(reason ?? error),
   }
   try {
