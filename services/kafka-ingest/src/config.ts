@@ -97,6 +97,12 @@ const consumer = kafka.extend({
     .enum(['latest', 'earliest'])
     .default('latest')
     .meta({ description: 'Where a topic begins for a group that never read it.' }),
+  MAX_BACKLOG_MS: count(
+    60_000,
+    'Sensor records that waited in Kafka for longer when this service starts are left to the history; anomalies never are.',
+    7 * 86_400_000,
+    1_000,
+  ),
   APPEND_INTERVAL_MS: count(8, 'How far apart appends to the live log stand while few updates come.', 1_000, 0),
   KAFKA_TOPIC_CHECK_MS: count(10_000, 'How often to look for topics that came or went.', 3_600_000, 100),
   KAFKA_SESSION_TIMEOUT_MS: count(

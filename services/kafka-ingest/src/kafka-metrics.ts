@@ -45,6 +45,11 @@ export function createKafkaMetrics(metrics: Metrics) {
       'Records that the retention of their topic deleted before they were read.',
       ['group', 'topic'],
     ),
+    skipped: metrics.counter(
+      'kafka_skipped_records_total',
+      'Sensor records that had waited for too long at the start, and were left to the history.',
+      ['group'],
+    ),
     /** Asks a member for its figures from now on, until the result is called. */
     follow(figures: () => MemberFigures): () => void {
       members.add(figures)

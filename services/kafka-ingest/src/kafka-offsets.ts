@@ -19,3 +19,31 @@ export async function presentEnds(admin: Admin, groupId: string, topics: string[
   }
   return ends
 }
+
+/**
+ * Of the partitions in which this group stands before `sinceTs`: the first record since then. `left`: how many records lie
+ * between. Brokers know the time of a record by its producer, or by themselves, as the topic says.
+ */
+export async function recentOffsets(
+  admin: Admin,
+  groupId: string,
+  topics: string[],
+  sinceTs: number,
+): Promise<{ offsets: Offsets; left: number }> {
+  const offsets: Offsets = new Map()
+  let left = 0
+  if (topics.length === 0) return { offsets, left }
+  for (const { topic, partitions } of await admin.fetchOffsets({ groupId, topics })) {
+    // oxlint-disable-next-line no-await-in-loop -- once, at the start
+    const recent = await admin.fetchTopicOffsetsByTimestamp(topic, sinceTs)
+    const ofTopic = new Map<number, string>()
+    for (const { partition, offset } of recent) {
+      const committed = Number(partitions.find((other) => other.partition === partition)?.offset ?? -1)
+      if (committed < 0 || Number(offset) <= committed) continue
+      ofTopic.set(partition, offset)
+      left += Number(offset) - committed
+    }
+    if (ofTopic.size > 0) offsets.set(topic, ofTopic)
+  }
+  return { offsets, left }
+}

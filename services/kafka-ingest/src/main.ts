@@ -144,6 +144,7 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
       topics,
       topicCheckMs: config.KAFKA_TOPIC_CHECK_MS,
       sessionTimeoutMs: config.KAFKA_SESSION_TIMEOUT_MS,
+      ...(groupSuffix === '' && { maxBacklogMs: config.MAX_BACKLOG_MS }),
     },
     logger,
   )

@@ -259,6 +259,40 @@ describe('positions', () => {
     expect(numbersOf(records)).toEqual(upTo(20))
   })
 
+  test('what waited for long is left out when it starts again, but no anomaly, and nothing the first time', async () => {
+    const [sensors, anomalies] = [await createTopic(fresh('raw')), await createTopic(fresh('anomaly'))]
+    const old = String(Date.now() - 600_000)
+    const send = (topic: string, numbers: readonly number[], timestamp?: string) =>
+      producer.send({
+        topic,
+        messages: numbers.map((number) => ({
+          ...(topic === sensors ? sensorRecord(`v${number}`, number, '1') : anomalyRecord(`v${number}`, number, 0)),
+          ...(timestamp && { timestamp }),
+        })),
+      })
+    const options = {
+      topics: [rule('sensor', sensors), rule('anomaly', anomalies)],
+      group: fresh('group'),
+      maxBacklogMs: 60_000,
+    }
+    const [before, after] = [collector(), collector()]
+    await send(sensors, [0], old)
+    await send(anomalies, [0], old)
+    const first = consume(before.consumer, options)
+    await expect.poll(() => before.records.length, eventually).toBe(2)
+    await first.stop()
+    await send(sensors, [1, 2], old)
+    await send(sensors, [3])
+    await send(anomalies, [4], old)
+    consume(after.consumer, options)
+    await expect.poll(() => after.records.length, eventually).toBe(2)
+    const vehicleOf = ({ profile, value }: RawRecord) => {
+      const decoded = profile.read(value)
+      return decoded.ok && decoded.vehicle
+    }
+    expect(new Set(after.records.map(vehicleOf))).toEqual(new Set(['v3', 'v4']))
+  })
+
   test('a batch that the consumer refuses comes again', async () => {
     const topic = await createTopic(fresh('raw'))
     const { records, consumer } = collector()

@@ -5,7 +5,7 @@ import { connectTo, isFatal, KafkaRefusal, retry, type KafkaAccess } from './kaf
 import { kafkaHint } from './kafka-hints.ts'
 import { Membership, type MemberOptions } from './kafka-membership.ts'
 import type { KafkaMetrics } from './kafka-metrics.ts'
-import { presentEnds, type Offsets } from './kafka-offsets.ts'
+import { presentEnds, recentOffsets, type Offsets } from './kafka-offsets.ts'
 import { areSame, TopicWatch, type Topics } from './kafka-topics.ts'
 import type { RecordConsumer, RecordSource, SourceState } from './record-source.ts'
 import type { TopicRule } from './topics.ts'
@@ -16,6 +16,8 @@ export type KafkaSourceOptions = KafkaAccess &
     /** Where a topic begins for a group that never committed a position in it. */
     start: 'latest' | 'earliest'
     topics: readonly TopicRule[]
+    /** Sensor records that waited for longer when this starts are passed over; absent: none are. */
+    maxBacklogMs?: number
   }
 
 const minBackoffMs = 100
@@ -125,8 +127,26 @@ class KafkaSource implements RecordSource {
   }
 
   async #startOffsets(): Promise<Offsets> {
-    const topics = [...(await this.#watch.look()).keys()]
-    return this.#options.start === 'earliest' ? new Map() : presentEnds(this.#admin, this.#options.group, topics)
+    const topics = await this.#watch.look()
+    const { group, start } = this.#options
+    const recent = await this.#recentOffsets(topics)
+    const ends = start === 'earliest' ? new Map() : await presentEnds(this.#admin, group, [...topics.keys()])
+    return new Map([...recent, ...ends])
+  }
+
+  /** Where a picture of now begins: nobody waits for where vehicles were before. An anomaly is news whenever it comes. */
+  async #recentOffsets(topics: Topics): Promise<Offsets> {
+    const { group, maxBacklogMs } = this.#options
+    if (maxBacklogMs === undefined) return new Map()
+    const ofSensors = [...topics].flatMap(([topic, { kind }]) => (kind === 'sensor' ? [topic] : []))
+    const { offsets, left } = await recentOffsets(this.#admin, group, ofSensors, Date.now() - maxBacklogMs)
+    if (left === 0) return offsets
+    this.#metrics?.skipped.inc({ group }, left)
+    this.#logger.warn(
+      { group, leftRecords: left, maxBacklogMs },
+      'sensor records that waited for long are left to the history',
+    )
+    return offsets
   }
 }
 
