@@ -1,19 +1,31 @@
 import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
 import { Kafka, logLevel } from 'kafkajs'
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../servers/daemon.ts'
 import { createTopics, startKafka } from '../servers/kafka.ts'
 import { startRedis } from '../servers/redis.ts'
-import { say } from '../servers/run.ts'
+import { say, Sentence } from '../servers/run.ts'
 import { alternate, cpuSeconds, printResult, rssMb, type Bench } from './measure.ts'
-import { linesOf, measuredCore, runPinned, script, until } from './processes.ts'
+import { linesOf, measuredCore, pin, runPinned, script, until } from './processes.ts'
 
 const topic = 'bench.sensor'
-const records = 400_000
+const records = 2_000_000
+/** One after the other, so many are enough to see what each costs. */
+const naiveRecords = 200_000
 const partitions = 4
 const vehicles = 1_000
+/** What a vehicle sends again and again: the recordings' five most frequent sensors. */
+const readings: readonly [sensor: string, value: (number: number) => string][] = [
+  ['gps_coordinates', (number) => `GPS: [${40 + (number % 9_973) / 1e4},${22 + (number % 8_191) / 1e4}]`],
+  ['pid_13_mode_1', (number) => `Vehicle Speed: ${(number % 1_200) / 10}`],
+  ['pid_12_mode_1', (number) => `Engine RPM: ${700 + (number % 2_500)}`],
+  ['pid_5_mode_1', (number) => `Engine Coolant Temperature: ${70 + (number % 40)}`],
+  ['pid_47_mode_1', (number) => `Fuel Level Input: ${(number % 1_000) / 10}`],
+]
 
-/** Readings of a thousand vehicles, each a tenth of a second after the one before, keyless. */
+/** Each vehicle says everything once in five seconds, keyless: one after the other, into the partitions in turn. */
 async function produce(brokers: string): Promise<void> {
   say(`producing ${records} records …`)
   await createTopics(brokers, [topic], partitions)
@@ -26,14 +38,15 @@ async function produce(brokers: string): Promise<void> {
       topic,
       messages: Array.from({ length: portion }, (_, index) => {
         const number = first + index
+        const [sensor, value] = readings[Math.floor(number / vehicles) % readings.length]!
         return {
           partition: number % partitions,
           value: encodeRecord.sensor({
             timestamp: start + number,
             sensor_group: 'obd',
-            sensor: 'pid_13_mode_1',
+            sensor,
             uuid: `veh-${String(number % vehicles).padStart(4, '0')}`,
-            value: `Vehicle Speed: ${(number % 1_200) / 10}`,
+            value: value(number),
             src: 'bench',
           }),
         }
@@ -90,18 +103,23 @@ async function runIngest(brokers: string, redisUrl: string) {
   try {
     await until(async () => (await count()) > 0, 'the first record')
     const first = mark(pid, await count())
-    await until(async () => (await count()) >= records, 'the last record')
+    // Seldom: who is asked for its metrics does nothing else meanwhile.
+    while ((await count()) < records) await sleep(250)
     return between(pid, first, mark(pid, records))
   } finally {
     ingest.kill()
   }
 }
 
-async function runNoop(brokers: string) {
-  const peer = runPinned(measuredCore, [script('kafkajs-noop.ts'), brokers, topic, String(records)])
+/** A peer says how many records it has seen, at the first ones and at the last. */
+async function runPeer(peer: ChildProcess) {
   const pid = peer.pid!
   const lines = linesOf(peer)
-  const count = async () => Number((await lines.next()).value)
+  const count = async () => {
+    const { value, done } = await lines.next()
+    if (done) throw new Sentence('a peer ended before it had read everything')
+    return Number(value)
+  }
   try {
     const first = mark(pid, await count())
     return between(pid, first, mark(pid, await count()))
@@ -110,24 +128,38 @@ async function runNoop(brokers: string) {
   }
 }
 
-/** From Kafka to the live log in Redis, against a consumer of the same client library that does nothing with what it reads. */
+/**
+ * From Kafka to the live log in Redis, against consumers that do nothing with what they read, and a program that publishes
+ * each record by itself. KAFKA_PYTHON names a Python with kafka-python, the client library of the old system.
+ */
 export async function benchIngest({ dir, rounds, cleanup }: Bench): Promise<void> {
   const redis = await startRedis({ dir: join(dir, 'redis'), port: await freePort(), isPersistent: false })
   cleanup.defer(() => redis.stop())
   const kafka = await startKafka({ dir: join(dir, 'kafka'), port: await freePort(), controllerPort: await freePort() })
   cleanup.defer(() => kafka.stop())
   await produce(kafka.url)
-  const rows = await alternate(rounds, {
+  const node = (name: string, count: number, ...more: string[]) =>
+    runPeer(runPinned(measuredCore, [script(name), kafka.url, topic, String(count), ...more]))
+  const python = process.env['KAFKA_PYTHON']
+  if (python === undefined) say('KAFKA_PYTHON names no Python with kafka-python: that peer is left out')
+  const contestants: Record<string, () => Promise<ReturnType<typeof between>>> = {
     'kafka-ingest': () => runIngest(kafka.url, redis.url),
-    'kafkajs, no-op': () => runNoop(kafka.url),
-  })
+    'kafkajs, no-op': () => node('kafkajs-noop.ts', records),
+    'kafkajs, one by one': () => node('eachmessage-publish.ts', naiveRecords, redis.url),
+    ...(python !== undefined && {
+      'kafka-python, no-op': () =>
+        runPeer(pin(measuredCore, [python, script('kafka_python_noop.py'), kafka.url, topic, String(records)])),
+    }),
+  }
+  const { 'kafka-ingest': own, ...peers } = await alternate(rounds, contestants)
+  const ours = own!['CPU µs / record']
+  const ratios = Object.entries(peers).map(
+    ([name, row]) => [`CPU per record, ours / ${name}`, ours / row['CPU µs / record']] as const,
+  )
   printResult({
     title: 'ingest: from Kafka to the live log',
     conditions: { records, partitions, vehicles, form: 'sensor', rounds },
-    rows,
-    ratios: {
-      'CPU per record, ours / no-op':
-        rows['kafka-ingest']['CPU µs / record'] / rows['kafkajs, no-op']['CPU µs / record'],
-    },
+    rows: { 'kafka-ingest': own!, ...peers },
+    ratios: Object.fromEntries(ratios),
   })
 }
