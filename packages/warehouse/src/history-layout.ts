@@ -136,9 +136,7 @@ async function entriesOf(path: string): Promise<string[]> {
 /** The days of which a table has a folder. A missing folder is an empty table. */
 export async function listDays(directory: string, table: HistoryTable): Promise<number[]> {
   const days = await entriesOf(join(directory, table.directory))
-  return days
-    .flatMap((name) => dayOfDirectory(name) ?? [])
-    .toSorted((a, b) => a - b)
+  return days.flatMap((name) => dayOfDirectory(name) ?? []).toSorted((a, b) => a - b)
 }
 
 /** The Parquet files of a day, by whomever they were written, leftovers of merges too. */

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -47,7 +48,8 @@ describe.each([
     const store = await open()
     expect(await store.listDays(place.table)).toEqual([])
     expect(await store.listFiles(place)).toEqual([])
-    for (let first = 0; first < 50; first += 10) expect(await store.put(place, file(first, first + 9), content)).toBe(true)
+    for (let first = 0; first < 50; first += 10)
+      expect(await store.put(place, file(first, first + 9), content)).toBe(true)
     await store.put({ ...place, day: 20261123 }, file(50, 59, 'a~2fb-1'), content)
     expect(await store.listDays(place.table)).toEqual([20261123, 20261124])
     expect(await store.listFiles(place)).toEqual([
@@ -81,7 +83,6 @@ describe.each([
   test('lends files by paths', async () => {
     const store = await open()
     await store.put(place, file(0, 9), content)
-    const { readFile } = await import('node:fs/promises')
     const read = (paths: string[]) => Promise.all(paths.map((path) => readFile(path, 'utf8')))
     expect(await store.withPaths(place, ['raw-0-0-9.parquet'], read)).toEqual(['content'])
   })
@@ -104,5 +105,4 @@ test('a server that is gone is an error that says so', async () => {
   const { server, store } = await openS3()
   await server.close()
   await expect(store.listDays(place.table)).rejects.toMatchObject({ name: 'S3Error', kind: 'unreachable' })
-  cleanups.splice(0, 1)
 })

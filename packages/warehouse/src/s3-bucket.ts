@@ -66,7 +66,9 @@ export class S3Bucket {
       }
       const text = await (await this.#request('GET', '', { query })).text()
       if (!text.includes('<ListBucketResult')) throw new S3Error(200, 'other', 'the server answered with no listing')
-      for (const [, key, folder] of text.matchAll(/<Key>([^<]*)<\/Key>|<CommonPrefixes>\s*<Prefix>([^<]*)<\/Prefix>/g)) {
+      for (const [, key, folder] of text.matchAll(
+        /<Key>([^<]*)<\/Key>|<CommonPrefixes>\s*<Prefix>([^<]*)<\/Prefix>/g,
+      )) {
         const path = decode(key ?? folder ?? '')
         if (path.startsWith(prefix) && path !== prefix) names.push(path.slice(prefix.length))
       }

@@ -94,6 +94,7 @@ export async function startS3(bucket: string) {
       failures = count
     },
     close: async (): Promise<void> => {
+      if (!server.listening) return
       server.closeAllConnections()
       server.close()
       await once(server, 'close')

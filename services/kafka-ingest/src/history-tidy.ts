@@ -67,17 +67,21 @@ export class HistoryTidy {
 
   /** Looks through every day that was over a day ago. */
   async sweep(now: number): Promise<void> {
-    const yesterday = dayOf(now - 86_400_000)
-    for (const table of ['sensor', 'anomaly'] as const) {
-      const days = await this.#parquet.store.listDays(historyTables[table]).catch(() => [])
-      const files = (await Promise.all(days.map((day) => this.#files(table, day)))).flat()
-      const ends = new Map(
-        Map.groupBy(files, ({ stream }) => stream)
-          .entries()
-          .map(([stream, own]) => [stream, endOf(own)]),
+    for (const table of ['sensor', 'anomaly'] as const)
+      await this.#sweepTable(table, dayOf(now - 86_400_000)).catch((error: unknown) =>
+        this.#noteFailure(error, { table }),
       )
-      for (const day of days) if (day < yesterday) this.#enqueue({ table, day, ends })
-    }
+  }
+
+  async #sweepTable(table: HistoryTableName, yesterday: number): Promise<void> {
+    const days = await this.#parquet.store.listDays(historyTables[table])
+    const files = (await Promise.all(days.map((day) => this.#files(table, day)))).flat()
+    const ends = new Map(
+      Map.groupBy(files, ({ stream }) => stream)
+        .entries()
+        .map(([stream, own]) => [stream, endOf(own)]),
+    )
+    for (const day of days) if (day < yesterday) this.#enqueue({ table, day, ends })
   }
 
   /** Resolves when nothing waits. */
@@ -104,12 +108,16 @@ export class HistoryTidy {
       try {
         await this.#tidy(place)
       } catch (error) {
-        const reason = failureReason(error)
-        this.#metrics.failures.inc({ step: 'merge', reason })
-        this.#logger.warn({ err: error, reason, ...place }, 'files of the history could not be merged')
+        this.#noteFailure(error, place)
       }
     }
     this.#work = undefined
+  }
+
+  #noteFailure(error: unknown, { table, day }: { table: HistoryTableName; day?: number }): void {
+    const reason = failureReason(error)
+    this.#metrics.failures.inc({ step: 'merge', reason })
+    this.#logger.warn({ err: error, reason, table, day }, 'files of the history could not be merged')
   }
 
   async #files(table: HistoryTableName, day: number, stream?: string): Promise<HistoryFile[]> {

@@ -6,12 +6,15 @@ import { pathToFileURL } from 'node:url'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { openS3Store } from '@flasktoria/warehouse/history-store-s3'
+import type { HistoryStore } from '@flasktoria/warehouse/history-store'
+import { testCredentials } from '@flasktoria/warehouse/s3.test-server'
 import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory } from './history.ts'
 import { createInterpreter } from './interpret.ts'
 import type { Position, RawRecord, RecordSource } from './record-source.ts'
 
-export const killable = { topics: ['raw', 'rare'], partitions: 2, recordsPerPartition: 5_000 }
+export const killable = { topics: ['raw', 'rare'], partitions: 2, recordsPerPartition: 2_500 }
 const firstTs = Date.UTC(2024, 0, 1, 23, 59)
 
 /** Late ones among them, over two days and a bit; every tenth is of no use. */
@@ -63,12 +66,25 @@ function replayedSource(commitPath: string): RecordSource {
   }
 }
 
+/** A folder, or the URL of an S3 server. */
+const openStore = (target: string): Promise<HistoryStore> =>
+  target.startsWith('http:')
+    ? openS3Store({
+        bucket: 'bucket',
+        prefix: 'history',
+        endpoint: target,
+        region: 'us-east-1',
+        isPathStyle: true,
+        credentials: testCredentials,
+      })
+    : openFileStore(target)
+
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const [, , directory = '', commitPath = ''] = process.argv
+  const [, , target = '', commitPath = ''] = process.argv
   const stop = new AbortController()
   process.on('SIGTERM', () => stop.abort())
   await using history = await openHistory(
-    { store: await openFileStore(directory), flushIntervalMs: 15, flushRows: 500 },
+    { store: await openStore(target), flushIntervalMs: 15, flushRows: 500 },
     {
       interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),

@@ -3,15 +3,16 @@ import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import type { Cell } from '@flasktoria/warehouse/warehouse'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { afterEach, expect, test, vi } from 'vitest'
 import { anomalyProfile, sensorProfile } from './built-in-profiles.ts'
 import { encodeRecord } from './encode.ts'
+import { startS3 } from '@flasktoria/warehouse/s3.test-server'
 import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { openHistory, type HistoryOptions } from './history.ts'
 import { killable } from './history-writer.test-process.ts'
@@ -227,38 +228,66 @@ test('a writer that was frozen while another one took over adds nothing twice', 
   expect(await offsets(directory)).toEqual(upTo(60))
 })
 
-test('killed at any moment and started again, each record is there exactly once', { timeout: 120_000 }, async () => {
-  const directory = folder()
-  const commits = join(folder(), 'commits.json')
-  const run = () => {
-    const child = spawn(process.execPath, [
-      join(import.meta.dirname, 'history-writer.test-process.ts'),
-      directory,
-      commits,
-    ])
-    child.stderr.pipe(process.stderr)
-    return child
+async function bucket() {
+  const server = await startS3('bucket')
+  cleanups.push(() => server.close())
+  return {
+    target: server.url,
+    /** Its objects as files. */
+    look: async () => {
+      const directory = folder()
+      for (const [key, content] of server.objects) {
+        const path = join(directory, key.replace(/^history\//, ''))
+        mkdirSync(dirname(path), { recursive: true })
+        writeFileSync(path, content)
+      }
+      return directory
+    },
   }
-  const count = async () =>
-    (await ask(directory, 'SELECT count(*), count(DISTINCT (uuid, sensor, value)) FROM sensor_history'))[0]!
-  let kills = 0
-  for (let isDone = false; !isDone;) {
-    const child = run()
-    await once(child.stdout, 'data')
-    if (kills < 8) {
-      await Promise.race([delay(20 + Math.random() * 180), once(child, 'exit')])
-      child.kill('SIGKILL')
-      kills += 1
+}
+
+const disk = async () => {
+  const target = folder()
+  return { target, look: async () => target }
+}
+
+test.each([
+  ['a folder', disk],
+  ['a bucket', bucket],
+])(
+  'killed at any moment and started again, each record is in %s exactly once',
+  { timeout: 300_000 },
+  async (_, openTarget) => {
+    const { target, look } = await openTarget()
+    const commits = join(folder(), 'commits.json')
+    const run = () => {
+      const program = join(import.meta.dirname, 'history-writer.test-process.ts')
+      const child = spawn(process.execPath, [program, target, commits])
+      child.stderr.pipe(process.stderr)
+      return child
     }
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-    isDone = child.exitCode === 0
-    const [rows, distinct] = await count()
-    expect(rows).toBe(distinct)
-  }
-  const useful = killable.topics.length * killable.partitions * killable.recordsPerPartition * 0.9
-  expect(await count()).toEqual([useful, useful])
-  expect(kills).toBe(8)
-})
+    const count = async () =>
+      (await ask(await look(), 'SELECT count(*), count(DISTINCT (uuid, sensor, value)) FROM sensor_history'))[0]!
+    let kills = 0
+    for (let isDone = false; !isDone;) {
+      const child = run()
+      await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
+      if (child.exitCode) throw new Error(`the writer ended with ${child.exitCode}`)
+      if (kills < 8) {
+        await Promise.race([delay(20 + Math.random() * 180), once(child, 'exit')])
+        child.kill('SIGKILL')
+        kills += 1
+      }
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      isDone = child.exitCode === 0
+      const [rows, distinct] = await count()
+      expect(rows).toBe(distinct)
+    }
+    const useful = killable.topics.length * killable.partitions * killable.recordsPerPartition * 0.9
+    expect(await count()).toEqual([useful, useful])
+    expect(kills).toBe(8)
+  },
+)
 
 const recordings = process.env['RECORDINGS_DIR']
 test.skipIf(!recordings)('the real recording comes back to the last digit', { timeout: 120_000 }, async () => {

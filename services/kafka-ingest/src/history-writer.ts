@@ -125,9 +125,7 @@ export class HistoryWriter implements RecordConsumer {
 
   #placeOf(record: RawRecord): Position {
     const { run } = this.#options
-    return run === undefined
-      ? record
-      : { topic: `${record.topic}@${run}`, partition: 0, offset: this.#counted++ }
+    return run === undefined ? record : { topic: `${record.topic}@${run}`, partition: 0, offset: this.#counted++ }
   }
 
   #isFull(): boolean {
