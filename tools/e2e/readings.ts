@@ -1,4 +1,4 @@
-import { Fleet } from '@flasktoria/kafka-ingest/source-simulator'
+import { Fleet, vehicleNames, type FleetListener } from '@flasktoria/kafka-ingest/simulator-fleet'
 import { positionSensor } from '@flasktoria/contracts/records'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,22 +23,23 @@ const recorded = (folder: string): Reading[] =>
 
 /** Ten minutes of twenty simulated vehicles, long ago; on whole seconds, as the five-field producer counts. */
 function simulated(): Reading[] {
-  const fleet = new Fleet(20, 7)
+  const fleet = new Fleet({ vehicles: 20, seed: 7 })
+  const names = vehicleNames(20)
   const begin = Date.parse('2024-05-01T08:00:00Z')
-  return Array.from({ length: 6_000 }, (_, turn) => fleet.nextTurn(begin + Math.floor(turn / 10) * 1_000))
-    .flat()
-    .flatMap(({ form, record }) =>
-      form === 'sensor'
-        ? [
-            {
-              vehicle: record.uuid,
-              ts: record.timestamp,
-              sensor: record.sensor,
-              text: record.value.slice(record.value.indexOf(': ') + 2),
-            },
-          ]
-        : [],
-    )
+  const readings: Reading[] = []
+  let ts = begin
+  const hear = (v: number, sensor: string, text: string) => void readings.push({ vehicle: names[v]!, ts, sensor, text })
+  const listener: FleetListener = {
+    fix: (v, lat, long) => hear(v, positionSensor, `[${lat.toFixed(6)},${long.toFixed(6)}]`),
+    reading: (v, sensor, value, decimals) => hear(v, sensor, value.toFixed(decimals)),
+    word: hear,
+    anomaly: () => {},
+  }
+  while (fleet.elapsedMs < 600_000) {
+    ts = begin + Math.floor(fleet.elapsedMs / 1_000) * 1_000
+    fleet.nextTurn(listener)
+  }
+  return readings
 }
 
 /** The real recording of RECORDINGS_DIR, or without it what a simulated fleet measured. */

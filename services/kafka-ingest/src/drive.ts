@@ -1,100 +1,104 @@
-import type { Random } from './random.ts'
-import { anyCrossing, blockLength, isTurn, nextCrossing, placeBetween, speedLimit, type Crossing } from './road-grid.ts'
+import { nextDirection, type RoadNetwork } from './road-network.ts'
+import { panicking, pullingOver, type Vehicles } from './simulator-vehicles.ts'
 
-/** What the trouble of a vehicle does to its driving. */
-export type Orders = {
-  /** Times the speed limit. */
-  haste: number
-  /** Brake now, hard. */
-  isPanicking: boolean
-  /** Stop at the next crossing and stay there. */
-  isHolding: boolean
-}
-
-const acceleration = 1.6
+/** m/s². */
+const acceleration = 1.8
 const comfortableBraking = 2.2
+const firmBraking = 3.1
 const hardBraking = 7.4
 const turningSpeed = 15 / 3.6
-const redLight = { probability: 0.22, minSeconds: 6, maxSeconds: 28 }
-const errand = { probability: 0.012, minSeconds: 25, maxSeconds: 50 }
+/** The last metres to a stop line. */
+const creepingSpeed = 0.8
+/** However much in a hurry. */
+export const topSpeed = 130 / 3.6
 
-/** One vehicle under way in the town, second by second. Metres and metres per second. */
-export class Drive {
-  readonly #random: Random
-  #from: Crossing
-  #to: Crossing
-  #next: Crossing
-  #travelled: number
-  #standsFor = 0
-  #stopsFor = 0
-  speed = 0
-  /** How strongly the last second slowed us, m/s². */
-  deceleration = 0
+/** One second of driving. True: it stands at its destination. */
+export function drive(vehicles: Vehicles, v: number, roads: RoadNetwork, second: number): boolean {
+  const before = vehicles.speed[v]!
+  const hasArrived = roll(vehicles, v, roads, second)
+  vehicles.deceleration[v] = Math.max(0, before - vehicles.speed[v]!)
+  return hasArrived
+}
 
-  constructor(random: Random) {
-    this.#random = random
-    this.#from = anyCrossing(random)
-    this.#to = nextCrossing(this.#from, this.#from, random)
-    this.#next = nextCrossing(this.#from, this.#to, random)
-    this.#travelled = random.between(0, blockLength / 2)
+function roll(vehicles: Vehicles, v: number, roads: RoadNetwork, second: number): boolean {
+  if (vehicles.order[v] !== pullingOver && isAtCrossing(vehicles, v)) {
+    const hasArrived = isDestination(vehicles, v, roads)
+    if (hasArrived || isRed(vehicles, v, roads, second)) {
+      vehicles.speed[v] = 0
+      return hasArrived
+    }
+    enterNextBlock(vehicles, v, roads)
   }
+  const mustStop = isDestination(vehicles, v, roads) || (isRed(vehicles, v, roads, second) && canStop(vehicles, v))
+  const speed = speedOf(vehicles, v, roads, mustStop)
+  vehicles.speed[v] = speed
+  vehicles.metres[v]! += speed
+  const beyond = vehicles.metres[v]! - vehicles.length[v]!
+  if (beyond < 0) return false
+  vehicles.metres[v] = vehicles.length[v]!
+  if (mustStop) return false
+  enterNextBlock(vehicles, v, roads)
+  vehicles.metres[v] = beyond
+  return false
+}
 
-  get place(): { lat: number; long: number } {
-    return placeBetween(this.#from, this.#to, this.#travelled)
-  }
+function speedOf(vehicles: Vehicles, v: number, roads: RoadNetwork, mustStop: boolean): number {
+  const speed = vehicles.speed[v]!
+  if (vehicles.order[v] === panicking) return Math.max(0, speed - hardBraking)
+  if (vehicles.order[v] === pullingOver) return Math.max(0, speed - firmBraking)
+  const remaining = vehicles.length[v]! - vehicles.metres[v]!
+  const atCrossing = mustStop ? 0 : speedAtCrossing(vehicles, v, roads)
+  const inTime = Math.sqrt(atCrossing * atCrossing + 2 * comfortableBraking * Math.max(0, remaining - speed / 2))
+  const limit = speedLimit(vehicles, v, roads, vehicles.crossing[v]!, vehicles.direction[v]!)
+  const wanted = Math.min(limit, inTime, speed + acceleration * (1.1 - 0.5 * vehicles.load[v]!))
+  // Nobody slows down faster than brakes and comfort allow, but for the last metre.
+  return Math.max(wanted, speed - firmBraking, creepingSpeed)
+}
 
-  get limitKmh(): number {
-    return speedLimit(this.#from, this.#to)
-  }
+/** As this driver takes it, m/s. */
+const speedLimit = (vehicles: Vehicles, v: number, roads: RoadNetwork, crossing: number, direction: number): number =>
+  Math.min(roads.limit(crossing, direction) * vehicles.haste[v]!, topSpeed)
 
-  get isParked(): boolean {
-    return this.#standsFor > redLight.maxSeconds
-  }
+function speedAtCrossing(vehicles: Vehicles, v: number, roads: RoadNetwork): number {
+  const next = vehicles.nextDirection[v]!
+  return next === vehicles.direction[v]
+    ? speedLimit(vehicles, v, roads, crossingAhead(vehicles, v, roads), next)
+    : turningSpeed
+}
 
-  step(orders: Orders): void {
-    const before = this.speed
-    if (this.#standsFor > 0) this.#standsFor -= 1
-    else if (!(orders.isHolding && this.#isAtCrossing())) this.#roll(orders)
-    if (this.#standsFor > 0 || (orders.isHolding && this.#isAtCrossing())) this.speed = 0
-    this.deceleration = Math.max(0, before - this.speed)
-  }
+const crossingAhead = (vehicles: Vehicles, v: number, roads: RoadNetwork): number =>
+  roads.neighbour(vehicles.crossing[v]!, vehicles.direction[v]!)
 
-  #isAtCrossing(): boolean {
-    return this.#travelled === 0
-  }
+const isAtCrossing = ({ metres, length }: Vehicles, v: number): boolean => metres[v] === length[v]
 
-  #roll(orders: Orders): void {
-    const remaining = blockLength - this.#travelled
-    const mustStop = this.#stopsFor > 0 || orders.isHolding
-    const atCrossing = mustStop ? 0 : this.#speedAtCrossing(orders.haste)
-    const brakingInTime = Math.sqrt(atCrossing ** 2 + 2 * comfortableBraking * Math.max(0, remaining - this.speed / 2))
-    const wanted = Math.min((this.limitKmh / 3.6) * orders.haste, brakingInTime, this.speed + acceleration)
-    // Nobody slows down faster than brakes and comfort allow, but for the last metre.
-    const slowest = this.speed - (orders.isPanicking ? hardBraking : comfortableBraking * 1.4)
-    this.speed = orders.isPanicking ? Math.max(0, slowest) : Math.max(wanted, slowest, 0.8)
-    this.#travelled += this.speed
-    if (this.#travelled < blockLength) return
-    this.#travelled = mustStop ? 0 : this.#travelled - blockLength
-    if (mustStop) this.#standsFor = this.#stopsFor
-    this.#enterNextBlock()
-  }
+const isDestination = (vehicles: Vehicles, v: number, roads: RoadNetwork): boolean =>
+  crossingAhead(vehicles, v, roads) === vehicles.destination[v]
 
-  #speedAtCrossing(haste: number): number {
-    if (isTurn(this.#from, this.#to, this.#next)) return turningSpeed
-    return (speedLimit(this.#to, this.#next) / 3.6) * haste
-  }
+const isRed = (vehicles: Vehicles, v: number, roads: RoadNetwork, second: number): boolean =>
+  !roads.isGreen(crossingAhead(vehicles, v, roads), vehicles.direction[v]!, second)
 
-  #enterNextBlock(): void {
-    const ahead = nextCrossing(this.#to, this.#next, this.#random)
-    this.#from = this.#to
-    this.#to = this.#next
-    this.#next = ahead
-    this.#stopsFor = this.#drawStop()
-  }
+/** Who can't any more drives on, as with an amber light. */
+function canStop({ metres, length, speed }: Vehicles, v: number): boolean {
+  return length[v]! - metres[v]! >= (speed[v]! * speed[v]!) / (2 * firmBraking)
+}
 
-  #drawStop(): number {
-    for (const { probability, minSeconds, maxSeconds } of [errand, redLight])
-      if (this.#random.isLikely(probability)) return Math.round(this.#random.between(minSeconds, maxSeconds))
-    return 0
-  }
+function enterNextBlock(vehicles: Vehicles, v: number, roads: RoadNetwork): void {
+  const crossing = crossingAhead(vehicles, v, roads)
+  placeAt(vehicles, v, roads, crossing, vehicles.nextDirection[v]!)
+}
+
+/** At the begin of a block. */
+export function placeAt(vehicles: Vehicles, v: number, roads: RoadNetwork, crossing: number, direction: number): void {
+  vehicles.crossing[v] = crossing
+  vehicles.direction[v] = direction
+  vehicles.metres[v] = 0
+  vehicles.length[v] = roads.length(crossing, direction)
+  chooseWay(vehicles, v, roads)
+}
+
+/** For a new block, or a new destination. */
+export function chooseWay(vehicles: Vehicles, v: number, roads: RoadNetwork): void {
+  const chance = vehicles.dice.next(v)
+  const [ahead, direction] = [crossingAhead(vehicles, v, roads), vehicles.direction[v]!]
+  vehicles.nextDirection[v] = nextDirection(roads, ahead, direction, vehicles.destination[v]!, chance)
 }

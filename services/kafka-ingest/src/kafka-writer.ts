@@ -1,32 +1,48 @@
+import { ConfigError } from '@flasktoria/service-kit/config'
 import type { Logger } from '@flasktoria/service-kit/logger'
-import kafkajs from 'kafkajs'
+import kafkajs, { type Message, type Producer } from 'kafkajs'
 import { connectTo, type KafkaAccess } from './kafka-client.ts'
-import type { RecordConsumer } from './record-source.ts'
+import type { SimulatorTarget } from './simulate-run.ts'
+import type { Addresses } from './simulate-targets.ts'
+import type { RecordBatch } from './simulator-batch.ts'
 
 const { Partitioners } = kafkajs
 
-/** Writes records into Kafka: what a simulated fleet needs to look like a real one. */
-export function createKafkaWriter(access: KafkaAccess, logger: Logger): RecordConsumer & AsyncDisposable {
-  const producer = connectTo(access, logger).producer({
+/** Writes a fleet's records into Kafka; each batch is safe on all replicas before the next one goes. */
+export function createKafkaWriter(access: KafkaAccess, addresses: Addresses, logger: Logger): SimulatorTarget {
+  const kafka = connectTo(access, logger)
+  const producer = kafka.producer({
     createPartitioner: Partitioners.DefaultPartitioner,
     allowAutoTopicCreation: false,
   })
-  let connected: Promise<void> | undefined
-  return {
-    accept: async (records) => {
-      await (connected ??= producer.connect())
-      const messages = Map.groupBy(records, ({ topic }) => topic)
-      await producer.sendBatch({
-        topicMessages: [...messages].map(([topic, ofTopic]) => ({
-          topic,
-          messages: ofTopic.map(({ key = null, value, timestamp }) => ({
-            key,
-            value,
-            timestamp: String(timestamp),
-          })),
-        })),
-      })
-    },
-    [Symbol.asyncDispose]: () => producer.disconnect(),
+  const connect = async (): Promise<Producer> => {
+    const admin = kafka.admin()
+    await admin.connect()
+    const existing = await admin.listTopics().finally(() => admin.disconnect())
+    const missing = addresses.topics.filter((topic) => topic !== undefined && !existing.includes(topic))
+    if (missing.length > 0)
+      throw new ConfigError(`Kafka has no topic ${missing.join(', ')}: make it, or name another one`)
+    await producer.connect()
+    return producer
   }
+  let connected: Promise<Producer> | undefined
+  return {
+    write: async (batch) => {
+      if (batch.count === 0) return
+      const topicMessages = messagesOf(batch, addresses)
+      await (await (connected ??= connect())).sendBatch({ topicMessages })
+    },
+    close: () => producer.disconnect(),
+  }
+}
+
+function messagesOf(batch: RecordBatch, { topics, keys }: Addresses): { topic: string; messages: Message[] }[] {
+  const byStream = topics.map((topic = '') => ({ topic, messages: [] as Message[] }))
+  for (let record = 0; record < batch.count; record++)
+    byStream[batch.stream(record)]!.messages.push({
+      key: keys?.[batch.vehicle(record)] ?? null,
+      value: batch.value(record),
+      timestamp: String(batch.time(record)),
+    })
+  return byStream.filter(({ messages }) => messages.length > 0)
 }

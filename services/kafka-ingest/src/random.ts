@@ -1,34 +1,41 @@
-/** Numbers that look random and are the same for the same seed (mulberry32). */
-export class Random {
-  #state: number
+/**
+ * Streams of numbers that look random (mulberry32). Each gives the same numbers for the same seed, whatever the others do, on
+ * any machine.
+ */
+export class Dice {
+  readonly #states: Uint32Array
 
-  constructor(seed: number) {
-    this.#state = seed >>> 0
+  constructor(streams: number, seed: number) {
+    this.#states = Uint32Array.from({ length: streams }, (_, stream) => scatter(scatter(seed) ^ stream))
   }
 
   /** In [0, 1). */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
+  next(stream: number): number {
+    const state = (this.#states[stream]! + 0x6d2b79f5) >>> 0
+    this.#states[stream] = state
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 
-  between(low: number, high: number): number {
-    return low + this.next() * (high - low)
+  between(stream: number, low: number, high: number): number {
+    return low + this.next(stream) * (high - low)
   }
 
   /** Below `end`. */
-  integer(end: number): number {
-    return Math.floor(this.next() * end)
+  integer(stream: number, end: number): number {
+    return Math.floor(this.next(stream) * end)
   }
 
-  isLikely(probability: number): boolean {
-    return this.next() < probability
+  isLikely(stream: number, probability: number): boolean {
+    return this.next(stream) < probability
   }
+}
 
-  pick<T>(choices: readonly T[]): T {
-    return choices[this.integer(choices.length)]!
-  }
+/** Neighbouring numbers become strangers (the finalizer of MurmurHash3). */
+export function scatter(number: number): number {
+  let mixed = (number ^ 0x9e3779b9) >>> 0
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
 }

@@ -1,113 +1,127 @@
-import type { Orders } from './drive.ts'
-import type { Random } from './random.ts'
-
-/** What the sensors of a vehicle say, beside where it is. */
-export type Gauges = {
-  speedKmh: number
-  limitKmh: number
-  rpm: number
-  fuel: number
-  coolant: number
-  ambient: number
-  /** Left front, right front, right rear, left rear. */
-  tires: [number, number, number, number]
-  braking: number
-}
+import type { RoadNetwork } from './road-network.ts'
+import { brakingForce, idleRpm, tirePressure } from './simulator-gauges.ts'
+import { freely, panicking, pullingOver, tireCount, type Vehicles } from './simulator-vehicles.ts'
 
 /**
  * Something that goes wrong with a vehicle: it shows in the gauges first, then is an anomaly of the catalogue, then passes.
- * Called once a second. `effect` changes the gauges, `orders` the driving, `isAnomaly` says when it shows clearly.
+ * `act` is called once a second, before the vehicle lives it, and `isPlain` after it.
  */
-export type Trouble = {
+type Trouble = {
   anomalyId: number
   /** The sensor that shows it best. */
-  sensor: string
+  sensor: (vehicles: Vehicles, v: number) => string
   lastsSeconds: number
-  orders?: (second: number, gauges: Gauges) => Partial<Orders>
-  effect?: (gauges: Gauges, second: number) => void
-  isAnomaly: (gauges: Gauges, second: number) => boolean
+  act: (vehicles: Vehicles, v: number, second: number) => void
+  isPlain: (vehicles: Vehicles, v: number, roads: RoadNetwork) => boolean
 }
 
-export function flatTire(random: Random): Trouble {
-  const tire = random.integer(4)
-  return {
-    anomalyId: 0,
-    sensor: `pid_${201 + tire}_mode_1`,
-    lastsSeconds: 150,
-    effect: ({ tires }) => {
-      tires[tire] = Math.max(140, tires[tire]! - 1.6)
-    },
-    isAnomaly: ({ tires }) => tires[tire]! < 185,
-  }
-}
-
-export function panicBraking(): Trouble {
-  let hardStops = 0
-  let lastAt = -Infinity
-  return {
-    anomalyId: 1,
-    sensor: 'pid_205_mode_1',
-    lastsSeconds: 120,
-    orders: (second, { speedKmh }) => {
-      const isPanicking = (speedKmh > 38 && second - lastAt > 6) || (second - lastAt < 2 && speedKmh > 5)
-      if (isPanicking && second - lastAt >= 2) lastAt = second
-      return { isPanicking, haste: 1.15 }
-    },
-    isAnomaly: ({ braking }) => braking > 80 && ++hardStops >= 3,
-  }
-}
-
-export function carelessDriving(): Trouble {
-  let secondsTooFast = 0
-  return {
-    anomalyId: 2,
-    sensor: 'pid_13_mode_1',
-    lastsSeconds: 100,
-    orders: () => ({ haste: 1.7 }),
-    effect: (gauges, second) => {
-      gauges.ambient = Math.max(0.5, gauges.ambient - Math.min(2, second * 0.2))
-    },
-    isAnomaly: ({ speedKmh, limitKmh, ambient }) => speedKmh > limitKmh * 1.2 && ambient < 3 && ++secondsTooFast >= 5,
-  }
-}
-
-export function fuelLeak(): Trouble {
-  let lost = 0
-  return {
-    anomalyId: 3,
-    sensor: 'pid_47_mode_1',
-    lastsSeconds: 60,
-    effect: (gauges, second) => {
-      gauges.fuel = Math.max(1, gauges.fuel - 0.2)
-      lost += 0.2
-      if (second < 20) for (const [index, pressure] of gauges.tires.entries()) gauges.tires[index] = pressure - 0.8
-    },
-    isAnomaly: () => lost > 7,
-  }
-}
-
-export const overheating = (): Trouble => ({
-  anomalyId: 4,
-  sensor: 'pid_5_mode_1',
-  lastsSeconds: 90,
-  // Once it boils the driver pulls over.
-  orders: (second) => ({ isHolding: second > 50 }),
-  effect: (gauges, second) => {
-    gauges.coolant = second <= 50 ? Math.min(119, gauges.coolant + 0.8) : gauges.coolant - 0.5
+/** `tally` is the tire. */
+const flatTire: Trouble = {
+  anomalyId: 0,
+  sensor: ({ tally }, v) => `pid_${201 + tally[v]!}_mode_1`,
+  lastsSeconds: 150,
+  act: ({ tally, coldPressure, haste, dice }, v, second) => {
+    if (second === 1) tally[v] = dice.integer(v, tireCount)
+    const tire = v * tireCount + tally[v]!
+    coldPressure[tire] = Math.max(140, coldPressure[tire]! - 1.6)
+    haste[v] = coldPressure[tire] < 180 ? 0.6 : 1
   },
-  isAnomaly: ({ coolant }) => coolant > 112,
-})
-
-export function idling(): Trouble {
-  let secondsIdle = 0
-  return {
-    anomalyId: 5,
-    sensor: 'pid_12_mode_1',
-    lastsSeconds: 110,
-    orders: () => ({ isHolding: true }),
-    isAnomaly: ({ speedKmh, rpm }) => speedKmh === 0 && rpm > 500 && ++secondsIdle >= 60,
-  }
+  isPlain: (vehicles, v) => tirePressure(vehicles, v, vehicles.tally[v]!) < 185,
 }
 
-export const drawTrouble = (random: Random): Trouble =>
-  random.pick([flatTire, panicBraking, carelessDriving, fuelLeak, overheating, idling])(random)
+/** `tally` counts seconds of hard braking. */
+const panicBraking: Trouble = {
+  anomalyId: 1,
+  sensor: () => 'pid_205_mode_1',
+  lastsSeconds: 240,
+  act: ({ speed, order, haste, lastAt }, v, second) => {
+    if (second === 1) lastAt[v] = -10
+    const kmh = speed[v]! * 3.6
+    const since = second - lastAt[v]!
+    const isPanicking = (kmh > 36 && since > 6) || (since < 2 && kmh > 5)
+    if (isPanicking && since >= 2) lastAt[v] = second
+    order[v] = isPanicking ? panicking : freely
+    haste[v] = 1.15
+  },
+  isPlain: (vehicles, v) => {
+    if (brakingForce(vehicles, v) > 80) vehicles.tally[v]! += 1
+    return vehicles.tally[v]! >= 3
+  },
+}
+
+/** `tally` counts seconds that it was too fast. */
+const carelessDriving: Trouble = {
+  anomalyId: 2,
+  sensor: () => 'pid_13_mode_1',
+  lastsSeconds: 200,
+  act: ({ haste, ambient }, v, second) => {
+    // Sleet comes down first.
+    ambient[v] = Math.max(0.5, ambient[v]! - Math.min(0.6, second * 0.05))
+    haste[v] = second > 15 ? 1.7 : 1
+  },
+  isPlain: ({ crossing, direction, speed, ambient, tally }, v, roads) => {
+    if (ambient[v]! < 3 && speed[v]! > roads.limit(crossing[v]!, direction[v]!) * 1.2) tally[v]! += 1
+    return tally[v]! >= 5
+  },
+}
+
+/** `tally` is what it lost. */
+const fuelLeak: Trouble = {
+  anomalyId: 3,
+  sensor: () => 'pid_47_mode_1',
+  lastsSeconds: 90,
+  act: ({ fuel, tally, coldPressure }, v, second) => {
+    fuel[v] = Math.max(1, fuel[v]! - 0.15)
+    tally[v]! += 0.15
+    if (second < 20) for (let tire = v * tireCount; tire < (v + 1) * tireCount; tire++) coldPressure[tire]! -= 0.6
+  },
+  isPlain: ({ tally }, v) => tally[v]! > 7,
+}
+
+const overheating: Trouble = {
+  anomalyId: 4,
+  sensor: () => 'pid_5_mode_1',
+  lastsSeconds: 100,
+  act: ({ coolant, order }, v, second) => {
+    // Once it boils the driver pulls over.
+    order[v] = second > 50 ? pullingOver : freely
+    coolant[v] = second > 50 ? coolant[v]! - 0.5 : Math.min(119, coolant[v]! + 0.9)
+  },
+  isPlain: ({ coolant }, v) => coolant[v]! > 112,
+}
+
+/** `tally` counts seconds. */
+const idling: Trouble = {
+  anomalyId: 5,
+  sensor: () => 'pid_12_mode_1',
+  lastsSeconds: 110,
+  act: ({ order }, v) => {
+    order[v] = pullingOver
+  },
+  isPlain: ({ speed, rpm, tally }, v) => {
+    if (speed[v] === 0 && rpm[v]! > idleRpm / 2) tally[v]! += 1
+    return tally[v]! >= 60
+  },
+}
+
+export const troubles: readonly Trouble[] = [flatTire, panicBraking, carelessDriving, fuelLeak, overheating, idling]
+
+/** Place in the list of something that may happen now, counted from 1. */
+export const drawTrouble = ({ dice, fuel }: Vehicles, v: number): number => {
+  const drawn = dice.integer(v, troubles.length)
+  return (troubles[drawn] === fuelLeak && fuel[v]! < 35 ? troubles.indexOf(flatTire) : drawn) + 1
+}
+
+/** From the next second on. */
+export function beginTrouble(vehicles: Vehicles, v: number, trouble: number): void {
+  vehicles.trouble[v] = trouble
+  vehicles.troubleSeconds[v] = 0
+  vehicles.isReported[v] = 0
+  vehicles.tally[v] = 0
+}
+
+export function endTrouble(vehicles: Vehicles, v: number): void {
+  vehicles.trouble[v] = 0
+  vehicles.order[v] = freely
+  vehicles.haste[v] = 1
+}
