@@ -16,10 +16,10 @@ const nothing: Step = () => {}
 class FineTime extends avro.types.LogicalType {}
 const logicalTypes = { 'timestamp-micros': FineTime, 'timestamp-nanos': FineTime, 'local-timestamp-micros': FineTime }
 
-/** @throws ProfileError */
-export function parseAvroSchema(schema: unknown, known: Record<string, Type> = {}): Type {
+/** `known` has the types that a schema may name, and gets those that it defines. @throws ProfileError */
+export function parseAvroSchema(text: string, known: Record<string, Type> = {}): Type {
   try {
-    return avro.Type.forSchema(schema as Schema, { logicalTypes, registry: known })
+    return avro.Type.forSchema(JSON.parse(text) as Schema, { logicalTypes, registry: known })
   } catch (error) {
     throw new ProfileError(`this is no Avro schema: ${error instanceof Error ? error.message : String(error)}`)
   }

@@ -1,6 +1,6 @@
 import { zonedTime } from './zoned-time.ts'
 
-const pattern = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?\s?(Z|[+-]\d\d:?\d\d)?$/
+const pattern = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?\s?(Z|[+-](?:0\d|1[0-4]):?[0-5]\d)?$/
 
 /**
  * Reads `2026-01-02 03:04:05`, also with a `T`, a fraction, and an offset of its own; without one it is a wall clock of

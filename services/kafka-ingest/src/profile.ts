@@ -156,13 +156,13 @@ function checked(payload: Payload, mapping: Mapping): FieldReader {
 }
 
 const builtIn: Record<(typeof builtInSchemas)[number], Type> = {
-  sensor: parseAvroSchema(sensorAvro),
-  'sensor-v5': parseAvroSchema(sensorV5Avro),
-  anomaly: parseAvroSchema(anomalyAvro),
+  sensor: parseAvroSchema(JSON.stringify(sensorAvro)),
+  'sensor-v5': parseAvroSchema(JSON.stringify(sensorV5Avro)),
+  anomaly: parseAvroSchema(JSON.stringify(anomalyAvro)),
 }
 
 const schemaOf = (path: string, readFile: ReadFile): Type =>
-  inFile(path, () => parseAvroSchema(JSON.parse(readFile(path).toString())))
+  inFile(path, () => parseAvroSchema(readFile(path).toString()))
 
 /** Says which of several files a mistake is in. */
 function inFile<T>(path: string, make: () => T): T {

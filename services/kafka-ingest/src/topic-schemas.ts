@@ -99,8 +99,8 @@ export class RegistrySchemas {
 
   #compile({ schema, named }: RegisteredSchema): FieldReader {
     const known = {}
-    for (const text of named) parseAvroSchema(JSON.parse(text), known)
-    return this.#options.compile(avroPayload(parseAvroSchema(JSON.parse(schema), known)))
+    for (const text of named) parseAvroSchema(text, known)
+    return this.#options.compile(avroPayload(parseAvroSchema(schema, known)))
   }
 
   #error(reason: string): ProfileError {
