@@ -15,11 +15,11 @@ export type SecuredKafka = Server & {
   ca: string
 }
 
-/** Users with any mechanism but OAUTHBEARER, where the token names the user. Their password is their name, and `-secret`. */
-export const securedUsers = ['reader', 'stranger'] as const
+/** Known to any mechanism but OAUTHBEARER, where the token names the user. */
+const users = ['reader', 'stranger']
 
-const passwordOf = (user: string) => `${user}-secret`
-const plainUsers = securedUsers.map((user) => `user_${user}="${passwordOf(user)}"`).join(' ')
+export const passwordOf = (user: string) => `${user}-secret`
+const plainUsers = users.map((user) => `user_${user}="${passwordOf(user)}"`).join(' ')
 const security = 'org.apache.kafka.common.security'
 const modules = {
   plain: `${security}.plain.PlainLoginModule required ${plainUsers};`,
@@ -36,6 +36,7 @@ const saslOf = (listener: string) =>
       [`listener.name.${listener}.${mechanism}.connections.max.reauth.ms`, 3_600_000],
     ]),
   )
+const at = (port: number) => `127.0.0.1:${port}`
 const inOneLine = (pem: string) => pem.trim().replaceAll('\n', '\\n')
 
 /**
@@ -47,7 +48,7 @@ export async function startSecuredKafka(dir: string): Promise<SecuredKafka> {
   const [port, controllerPort, tls, sasl, saslTls] = await Promise.all(Array.from({ length: 5 }, freePort))
   if (!port || !controllerPort || !tls || !sasl || !saslTls) throw new Error('five ports were asked for')
   const { ca, key, certificate } = await makeCertificates(dir)
-  const doors = `PLAINTEXT://127.0.0.1:${port},SSL://127.0.0.1:${tls},SASL_PLAINTEXT://127.0.0.1:${sasl},SASL_SSL://127.0.0.1:${saslTls}`
+  const doors = `PLAINTEXT://${at(port)},SSL://${at(tls)},SASL_PLAINTEXT://${at(sasl)},SASL_SSL://${at(saslTls)}`
   const server = await startKafka({
     dir,
     port,
@@ -66,13 +67,12 @@ export async function startSecuredKafka(dir: string): Promise<SecuredKafka> {
       'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
       'super.users': 'User:ANONYMOUS',
     },
-    format: securedUsers.flatMap((user) =>
+    format: users.flatMap((user) =>
       ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => [
         '--add-scram',
         `${mechanism}=[name=${user},password=${passwordOf(user)}]`,
       ]),
     ),
   })
-  const at = (door: number) => `127.0.0.1:${door}`
   return { ...server, tls: at(tls), sasl: at(sasl), saslTls: at(saslTls), ca }
 }

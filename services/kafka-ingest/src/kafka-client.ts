@@ -3,7 +3,7 @@ import type { Logger } from '@flasktoria/service-kit/logger'
 import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions, type SASLOptions } from 'kafkajs'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
-import { createTokenSource, type OauthClient } from './kafka-oauth.ts'
+import { createTokenSource, TokenError, type OauthClient } from './kafka-oauth.ts'
 
 export type KafkaAccess = {
   brokers: string[]
@@ -15,7 +15,7 @@ export type KafkaAccess = {
 }
 
 // CommonJS whose names Node does not see.
-const { CompressionCodecs, CompressionTypes, KafkaJSError, logLevel } = kafkajs
+const { CompressionCodecs, CompressionTypes, KafkaJSConnectionError, KafkaJSError, logLevel } = kafkajs
 
 CompressionCodecs[CompressionTypes.Snappy] = () => snappyCodec
 CompressionCodecs[CompressionTypes.LZ4] = () => lz4Codec
@@ -53,9 +53,18 @@ export const connectTo = (
 }
 
 function saslOf(sasl: NonNullable<KafkaAccess['sasl']>): SASLOptions {
-  if (sasl.mechanism === 'oauthbearer')
-    return { mechanism: 'oauthbearer', oauthBearerProvider: createTokenSource(sasl) }
-  return sasl
+  if (sasl.mechanism !== 'oauthbearer') return sasl
+  const token = createTokenSource(sasl)
+  const oauthBearerProvider = async () => {
+    try {
+      return await token()
+    } catch (error) {
+      if (!(error instanceof TokenError) || !error.retriable) throw error
+      // The handshake has begun: only for this error does kafkajs take another connection when it tries again.
+      throw new KafkaJSConnectionError(error.message, { broker: sasl.tokenUrl })
+    }
+  }
+  return { mechanism: 'oauthbearer', oauthBearerProvider }
 }
 
 /** kafkajs says the same thing at every try: once in a while is enough. */

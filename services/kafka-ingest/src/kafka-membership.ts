@@ -48,8 +48,6 @@ export class Membership {
   #generation = 0
   #assigned = new Map<string, readonly number[]>()
   #committed = new Map<string, number>()
-  /** Resolves when we know where the group stood at the last join, or will not know. */
-  #isPlaced: Promise<void> = Promise.resolve()
   #latest: EachBatchPayload | undefined
   readonly #inFlight = new Set<{ done: Promise<void>; giveUp: AbortController }>()
   #isLeaving = false
@@ -171,23 +169,27 @@ export class Membership {
     consumer.rewind?.()
     const starts = this.#ownStarts()
     for (const { topic, partition, offset } of starts) this.#kafka.seek({ topic, partition, offset })
-    this.#isPlaced = this.#place(starts)
+    void this.#place(starts)
   }
 
-  /** Learns where the group stands; whoever does not answer in time leaves it unknown. Nothing is committed before. */
+  /**
+   * Learns where the group stands; whoever does not answer in time leaves it unknown. Nothing is fetched before: where the place is
+   * gone, kafkajs commits another at once.
+   */
   async #place(starts: readonly { topic: string; partition: number; offset: string }[]): Promise<void> {
     const generation = this.#generation
     const topics = [...this.#assigned.keys()]
     if (topics.length === 0) return
+    const all = topics.map((topic) => ({ topic }))
+    this.#kafka.pause(all)
     const asked = this.#parts.admin.fetchOffsets({ groupId: this.#options.group, topics }).catch(() => [])
-    const committed = await Promise.race([
-      asked,
-      delay(Math.min(askWithinMs, this.#options.sessionTimeoutMs / 2), [], { ref: false }),
-    ])
-    if (generation !== this.#generation) return
+    const withinMs = Math.min(askWithinMs, this.#options.sessionTimeoutMs / 2)
+    const committed = await Promise.race([asked, delay(withinMs, [], { ref: false })])
+    if (generation !== this.#generation || this.#isLeaving) return
     const places = committed.flatMap(({ topic, partitions }) => partitions.map((place) => ({ topic, ...place })))
     for (const { topic, partition, offset } of [...places, ...starts])
-      if (offset !== '-1') this.#positions.stand(keyOf(topic, partition), Number(offset))
+      if (Number(offset) >= 0) this.#positions.stand(keyOf(topic, partition), Number(offset))
+    this.#kafka.resume(all)
   }
 
   #tellLost(topic: string, partition: number, missing: number): void {
@@ -226,8 +228,6 @@ export class Membership {
     if (this.#isLeaving || !profile || !last) return
     const generation = this.#generation
     const place = keyOf(batch.topic, batch.partition)
-    if (!this.#positions.knows(place)) await this.#isPlaced
-    if (generation !== this.#generation) return
     this.#latest = payload
     this.#tellLost(batch.topic, batch.partition, this.#positions.take(place, fetchedFrom(batch)))
     const { offset, timestamp } = batch.messages[0]!

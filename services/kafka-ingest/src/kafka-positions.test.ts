@@ -16,7 +16,6 @@ test('what comes next is no jump; what comes later leaves a hole of that size', 
 test('where nobody knows where we stood, nothing is said to be missing', () => {
   const positions = standing(10)
   positions.forget()
-  expect(positions.knows('p')).toBe(false)
   expect(positions.take('p', 14)).toBe(0)
   expect(positions.look('p', 14, 14)).toBe(0)
 })

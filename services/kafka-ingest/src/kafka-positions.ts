@@ -13,10 +13,6 @@ export class Positions {
     this.#emptied.clear()
   }
 
-  knows(place: string): boolean {
-    return this.#next.has(place)
-  }
-
   /** We are going to read from `next`. */
   stand(place: string, next: number): void {
     this.#next.set(place, next)
