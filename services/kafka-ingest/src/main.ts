@@ -23,6 +23,7 @@ import { createInterpreter } from './interpret.ts'
 import { startFeedReporter } from './feed-reporter.ts'
 import { createKafkaDeadLetters } from './kafka-dead-letters.ts'
 import { serveOperations } from './operations.ts'
+import { createKafkaMetrics, type KafkaMetrics } from './kafka-metrics.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import { presenceLimits } from './presence-config.ts'
 import { tee, type RecordSource } from './record-source.ts'
@@ -70,7 +71,9 @@ export async function start(config: Config, overrides: Overrides = {}) {
   })
   const historyOptions = await openHistoryOptions(config, parts)
   const history = historyOptions && parts.use(await openHistory(historyOptions, { interpret, metrics, logger }))
-  const source = overrides.source ?? createSource(config, logger)
+  const kafkaMetrics = config.SOURCE === 'kafka' ? createKafkaMetrics(metrics) : undefined
+  const openSource = (groupSuffix = '') => createSource(config, { logger, kafkaMetrics, groupSuffix })
+  const source = overrides.source ?? openSource()
   metrics.gauge('lag_records', 'Records that wait in Kafka.', [], function collect() {
     this.set(source.state().lagRecords ?? 0)
   })
@@ -92,7 +95,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   parts.use(new VehicleWatch({ lease, log, limits: presenceLimits(config), metrics, logger }))
 
   const stopping = new AbortController()
-  const work = runAll(config, { source, pipeline, history, logger }, stopping.signal).map((run) =>
+  const work = runAll(config, { source, openSource, pipeline, history }, stopping.signal).map((run) =>
     run.catch((error: unknown) => {
       failure = error instanceof Error ? error.message : String(error)
       logger.fatal({ err: error }, 'a source failed for good')
@@ -112,19 +115,26 @@ export type KafkaIngest = Awaited<ReturnType<typeof start>>
 
 type Runners = {
   source: RecordSource
+  /** Another one, of a group of its own. */
+  openSource: (groupSuffix: string) => RecordSource
   pipeline: Pipeline
   history: History | undefined
-  logger: Logger
 }
 
 /** In Kafka each consumer has a group of its own; the other sources are read once, by both. */
-function runAll(config: Config, { source, pipeline, history, logger }: Runners, signal: AbortSignal): Promise<void>[] {
+function runAll(
+  config: Config,
+  { source, openSource, pipeline, history }: Runners,
+  signal: AbortSignal,
+): Promise<void>[] {
   if (!history) return [source.run(pipeline, signal)]
   if (config.SOURCE !== 'kafka') return [source.run(tee(pipeline, history.consumer), signal)]
-  return [source.run(pipeline, signal), history.consume(createSource(config, logger, '-history'), signal)]
+  return [source.run(pipeline, signal), history.consume(openSource('-history'), signal)]
 }
 
-function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordSource {
+type SourceParts = { logger: Logger; kafkaMetrics: KafkaMetrics | undefined; groupSuffix: string }
+
+function createSource(config: Config, { logger, kafkaMetrics, groupSuffix }: SourceParts): RecordSource {
   if (config.SOURCE === 'simulator')
     return createSimulatorSource({
       vehicles: config.SIMULATOR_VEHICLES,
@@ -147,6 +157,7 @@ function createSource(config: Config, logger: Logger, groupSuffix = ''): RecordS
       ...(groupSuffix === '' && { maxBacklogMs: config.MAX_BACKLOG_MS }),
     },
     logger,
+    kafkaMetrics,
   )
   const profiles = topics.map(({ profile }) => profile)
   return withSchemas(source, profiles, logger)
