@@ -30,5 +30,8 @@ test.each([
 
 test('what JavaScript writes as ISO 8601 is read back', () => {
   const dates = fc.date({ min: new Date('1970-01-01'), max: new Date('2100-01-01'), noInvalidDate: true })
-  fc.assert(fc.property(dates, (date) => void expect(vienna(date.toISOString())).toBe(date.getTime())))
+  const check = fc.property(dates, (date) => {
+    expect(vienna(date.toISOString())).toBe(date.getTime())
+  })
+  fc.assert(check)
 })

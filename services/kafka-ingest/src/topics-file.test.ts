@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -70,6 +70,13 @@ test('the worked example is read', () => {
     ['city.bus.line-12', 'buses', 'sensor'],
     ['city.alarm', 'alarms', 'anomaly'],
   ])
+})
+
+test('so is what the README shows', () => {
+  const readme = readFileSync(join(examples, '../../../README.md'), 'utf8')
+  const [, block] = /```json\n(\[\n[^`]*"kind"[^`]*)```/.exec(readme) ?? []
+  writeFileSync(join(folder, 'topics.json'), block!)
+  expect(readTopicsFile(join(folder, 'topics.json')).map(({ profile }) => profile.name)).toEqual(['cars'])
 })
 
 test('with a file the topics of the old system are not waited for, unless they are named', () => {
