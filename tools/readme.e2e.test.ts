@@ -61,6 +61,9 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
     const said = await type(line + (await stackAt))
     expect(JSON.parse(said.trim().split('\n').at(-1)!)).toHaveProperty('origin')
   },
+  'npm run dead-letters -- list --stack': async (line) => {
+    expect(await type(`${line} --dir ${join(folder, 'stack')}`)).toContain('dead letters')
+  },
   'npm run stack -- down': async (line) => type(line + (await stackAt)),
   'docker compose up --build --detach --wait': {
     file: composeTest,

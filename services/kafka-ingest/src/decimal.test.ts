@@ -29,7 +29,7 @@ test('what it reads is the very number that the text is', () => {
   fc.assert(
     fc.property(fc.oneof(digits, numbers), fc.nat(3), (text, before) => {
       const value = plainDecimal('9'.repeat(before) + text, before, before + text.length)
-      expect([NaN, decimalNumber(text)]).toContain(value)
+      expect(Number.isNaN(value) || Object.is(value, decimalNumber(text))).toBe(true)
     }),
     { numRuns: 20_000 },
   )

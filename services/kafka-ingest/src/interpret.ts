@@ -14,7 +14,7 @@ export type Interpretation = {
 
 /**
  * What a record says, or why it is refused. The live pipeline and the history writer both ask this, so that they never
- * disagree. Never throws; `now` is when the record arrived.
+ * disagree (but for teleports: docs/adr/0012). Never throws; `now` is when the record arrived.
  */
 export function createInterpreter({ earliestTs, maxAheadMs }: Interpretation) {
   return (raw: Pick<RawRecord, 'profile' | 'value'>, now: number): Interpreted => {

@@ -90,14 +90,17 @@ export async function openReplay(access: KafkaAccess, logger: Logger) {
   })
   await producer.connect()
   return {
-    /** Resolves when all in-sync replicas have them. All are of one topic. */
-    send: async (topic: string, letters: readonly DeadLetter[]): Promise<void> => {
+    /** Which of them, all of one topic, all in-sync replicas have now. */
+    send: async (topic: string, letters: readonly DeadLetter[]): Promise<DeadLetter[]> => {
       const messages = letters.map((letter) => ({
         ...contentOf(letter),
         partition: letter.partition,
         headers: { ...headersOf(letter), [replaysHeader]: String(replaysOf(letter) + 1) },
       }))
-      await producer.send({ topic, messages, acks: -1 })
+      const answers = await producer.send({ topic, messages, acks: -1 })
+      // kafkajs says nothing of a partition that is not there (any more), and sends nothing.
+      const taken = new Set(answers.filter(({ errorCode }) => errorCode === 0).map(({ partition }) => partition))
+      return letters.filter(({ partition }) => taken.has(partition))
     },
     [Symbol.asyncDispose]: () => producer.disconnect(),
   }
