@@ -1,6 +1,14 @@
 import avro, { type Schema, type Type } from 'avsc'
 import { Cursor } from './decode-cursor.ts'
-import { malformed, ProfileError, wantedTree, type FieldReader, type FieldType, type Payload } from './decode.ts'
+import {
+  idSlots,
+  malformed,
+  ProfileError,
+  wantedTree,
+  type FieldReader,
+  type FieldType,
+  type Payload,
+} from './decode.ts'
 import type { Wanted, WantedTree } from './decode.ts'
 
 /**
@@ -104,7 +112,7 @@ class Skipper {
     if (isUnion(type)) return branch(type.types.map((one) => this.pick(one, wanted)))
     const [slot, ...more] = wanted.slots
     if (slot !== undefined) {
-      const step = taking(type, slot)
+      const step = taking(type, slot, wanted.recurs)
       if (!step) return this.skip(type)
       return more.length === 0 ? step : both(step, copyTo(slot, more))
     }
@@ -153,7 +161,9 @@ const skips: Record<string, Step> = {
 }
 
 /** Undefined: a value of this type never stands for anything that we read. */
-function taking(type: Type, slot: number): Step | undefined {
+function taking(type: Type, slot: number, recurs: boolean): Step | undefined {
+  if (type.typeName === 'string' && recurs)
+    return (cursor) => void (cursor.slots[slot] = cursor.recurringText(cursor.long()))
   if (type.typeName === 'string') return (cursor) => void (cursor.slots[slot] = cursor.text(cursor.long()))
   const take = takes[type.typeName]
   if (take) return (cursor) => void (cursor.slots[slot] = take(cursor))

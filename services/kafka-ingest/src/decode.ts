@@ -13,7 +13,12 @@ export type FieldType =
   | 'fine time'
 
 /** A field, by its way through nested records, and the slot that its value goes into. */
-export type Wanted = { path: readonly string[]; slot: number }
+export type Wanted = {
+  path: readonly string[]
+  slot: number
+  /** Whether the same texts come again and again, as ids do. */
+  recurs?: boolean
+}
 
 /**
  * Reads the wanted fields of one value into their slots, and nothing else; a slot stays undefined where there is no such
@@ -37,18 +42,19 @@ export class ProfileError extends Error {
 }
 
 /** The wanted fields, as a tree by their names. */
-export type WantedTree = { slots: number[]; fields: Map<string, WantedTree> }
+export type WantedTree = { slots: number[]; recurs: boolean; fields: Map<string, WantedTree> }
 
 export function wantedTree(wanted: readonly Wanted[]): WantedTree {
-  const root: WantedTree = { slots: [], fields: new Map() }
-  for (const { path, slot } of wanted) {
+  const root: WantedTree = { slots: [], recurs: false, fields: new Map() }
+  for (const { path, slot, recurs = false } of wanted) {
     let node = root
     for (const name of path) {
-      const next = node.fields.get(name) ?? { slots: [], fields: new Map() }
+      const next = node.fields.get(name) ?? { slots: [], recurs: false, fields: new Map() }
       node.fields.set(name, next)
       node = next
     }
     node.slots.push(slot)
+    node.recurs ||= recurs
   }
   return root
 }
