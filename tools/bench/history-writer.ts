@@ -1,0 +1,27 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { historyRecords as records, partitions, vehicles } from './history-load.ts'
+import { alternate, printResult, type Bench, type Figures } from './measure.ts'
+import { linesOf, measuredCore, runPinned, script } from './processes.ts'
+
+async function runProgram(mode: 'write' | 'interpret', dir: string): Promise<Figures> {
+  const child = runPinned(measuredCore, [script('write-history.ts'), mode, mkdtempSync(join(dir, 'history-'))])
+  const { value } = await linesOf(child).next()
+  if (value === undefined) throw new Error(`the program that was to ${mode} ended without figures`)
+  return JSON.parse(value) as Figures
+}
+
+/** Records from memory to sorted Parquet, merges included, against what decoding and validating them costs alone. */
+export async function benchHistoryWriter({ dir, rounds }: Bench): Promise<void> {
+  const rows = await alternate(rounds, {
+    'history writer': () => runProgram('write', dir),
+    'decode and validate only': () => runProgram('interpret', dir),
+  })
+  const [ours, least] = [rows['history writer'], rows['decode and validate only']]
+  printResult({
+    title: 'history-writer: from records to sorted Parquet on the disk',
+    conditions: { records, partitions, vehicles, form: 'sensor', rounds },
+    rows,
+    ratios: { 'CPU per record, all / decode and validate': ours['CPU µs / record']! / least['CPU µs / record']! },
+  })
+}
