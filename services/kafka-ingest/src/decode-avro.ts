@@ -1,14 +1,6 @@
 import avro, { type Schema, type Type } from 'avsc'
 import { Cursor } from './decode-cursor.ts'
-import {
-  idSlots,
-  malformed,
-  ProfileError,
-  wantedTree,
-  type FieldReader,
-  type FieldType,
-  type Payload,
-} from './decode.ts'
+import { malformed, ProfileError, wantedTree, type FieldReader, type FieldType, type Payload } from './decode.ts'
 import type { Wanted, WantedTree } from './decode.ts'
 
 /**
