@@ -3,6 +3,27 @@ import { malformed } from './decode.ts'
 const twoTo28 = 2 ** 28
 const maxVarintBytes = 10
 
+const maxRecurringBytes = 40
+const recurringTexts = Array.from({ length: 16_384 }, () => '')
+
+/** A hash table of one entry a place: whoever comes later to a place takes it. ASCII only, so that bytes are characters. */
+function recurring(bytes: Buffer, from: number, length: number): string {
+  let hash = length
+  for (let index = from; index < from + length; index++) hash = (Math.imul(hash, 31) + bytes[index]!) | 0
+  const place = (hash ^ (hash >>> 15)) & (recurringTexts.length - 1)
+  const known = recurringTexts[place]!
+  if (isText(known, bytes, from, length)) return known
+  const text = bytes.toString('utf8', from, from + length)
+  if (isText(text, bytes, from, length)) recurringTexts[place] = text
+  return text
+}
+
+function isText(text: string, bytes: Buffer, from: number, length: number): boolean {
+  if (text.length !== length) return false
+  for (let index = 0; index < length; index++) if (text.charCodeAt(index) !== bytes[from + index]) return false
+  return true
+}
+
 /** A place in some bytes that never leaves them: whatever goes beyond the end is malformed, at once. */
 export class Cursor {
   bytes: Buffer = Buffer.alloc(0)
@@ -65,6 +86,13 @@ export class Cursor {
     const from = this.at
     this.skip(length)
     return this.bytes.toString('utf8', from, this.at)
+  }
+
+  /** A text that comes again and again: mostly found, not made, and then the very same string. */
+  recurringText(length: number): string {
+    const from = this.at
+    this.skip(length)
+    return length > maxRecurringBytes ? this.bytes.toString('utf8', from, this.at) : recurring(this.bytes, from, length)
   }
 
   float(): number {

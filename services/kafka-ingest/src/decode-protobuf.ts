@@ -86,14 +86,14 @@ type Plan = {
 
 function planOf(message: DescMessage, wanted: WantedTree): Plan {
   const plan: Plan = { fields: new Map(), defaults: [] }
-  for (const [name, { slots, fields }] of wanted.fields) {
+  for (const [name, { slots, recurs, fields }] of wanted.fields) {
     const field = fieldOf(message, name)!
     if (field.fieldKind === 'message') {
-      const inner = planOf(field.message, { slots: [], fields })
+      const inner = planOf(field.message, { slots: [], recurs: false, fields })
       plan.fields.set(field.number, { wire: wire.delimited, take: (cursor) => readNested(cursor, inner) })
       continue
     }
-    const read = valueReader(field)
+    const read = valueReader(field, recurs)
     if (!read) continue
     const take = (cursor: Cursor) => {
       const value = read.value(cursor)
@@ -139,12 +139,19 @@ function skip(cursor: Cursor, wireType: number): void {
 type ValueReader = { wire: number; absent: unknown; value: (cursor: Cursor) => unknown }
 
 /** Undefined: a value of this type never stands for anything that we read. */
-function valueReader(field: DescField): ValueReader | undefined {
+function valueReader(field: DescField, recurs: boolean): ValueReader | undefined {
   if (field.fieldKind === 'enum') {
     const names = new Map(field.enum.values.map(({ number, name }) => [number, name]))
     return { wire: wire.varint, absent: names.get(0), value: (cursor) => names.get(signed(cursor)) }
   }
-  return field.fieldKind === 'scalar' ? scalars[field.scalar] : undefined
+  if (field.fieldKind !== 'scalar') return undefined
+  return recurs && field.scalar === ScalarType.STRING ? recurringText : scalars[field.scalar]
+}
+
+const recurringText: ValueReader = {
+  wire: wire.delimited,
+  absent: '',
+  value: (cursor) => cursor.recurringText(cursor.varint()),
 }
 
 const scalars: { [type in ScalarType]?: ValueReader } = {

@@ -46,7 +46,8 @@ class Slots {
   }
 
   field(name: string, path: readonly string[] | undefined, at: number, accepts: readonly FieldType[]): void {
-    if (path) this.wanted.push({ name, path, slot: at, accepts })
+    const recurs = name === 'vehicle' || name === 'sensor'
+    if (path) this.wanted.push({ name, path, slot: at, accepts, recurs })
   }
 
   source(name: string, spec: SourceSpec | undefined, at: number): void {
