@@ -44,9 +44,15 @@ const reading = (offset: number, timestamp: number): RawRecord => {
   return { topic: 'raw', profile: sensorProfile, partition: 0, offset, value: encodeRecord.sensor(record), timestamp }
 }
 
-const open = async () =>
+const open = async (options: { retentionDays?: number } = {}) =>
   openHistory(
-    { store: await openFileStore(directory), flushIntervalMs: 50, flushRows: 1_000, register: { warehouse, database } },
+    {
+      store: await openFileStore(directory),
+      flushIntervalMs: 50,
+      flushRows: 1_000,
+      register: { warehouse, database },
+      ...options,
+    },
     {
       interpret: createInterpreter({ earliestTs: 0, maxAheadMs: 0 }),
       metrics: createMetrics('test'),
@@ -83,3 +89,14 @@ test('the engine sees the tables, and each new day, without anybody telling it',
   await again[Symbol.asyncDispose]()
   expect(await seen()).toEqual([0, 1, 2, 3, 4])
 })
+
+test(
+  'the engine forgets days that are older than they are kept, before their files go',
+  { timeout: 180_000 },
+  async () => {
+    await using history = await open({ retentionDays: 1 })
+    await untilSeen([])
+    await history.consumer.accept([reading(5, Date.now())], signal)
+    await untilSeen([5])
+  },
+)
