@@ -1,11 +1,14 @@
 import { configSchema as ingestSchema, optionNames as ingestNames, topicRules } from '@flasktoria/kafka-ingest/config'
 import { kafkaAccess } from '@flasktoria/kafka-ingest/kafka-config'
+import { openHistoryStore } from '@flasktoria/kafka-ingest/history-config'
 import { createInterpreter } from '@flasktoria/kafka-ingest/interpret'
 import { configSchema as querySchema, optionNames as queryNames } from '@flasktoria/query-api/config'
 import { readConfig } from '@flasktoria/service-kit/config'
 import { configSchema as hubSchema, optionNames as hubNames } from '@flasktoria/stream-hub/config'
 import { tableProfiles } from '@flasktoria/warehouse/table-profile'
+import { fileURLToPath } from 'node:url'
 import type { z } from 'zod'
+import { examineBucket } from './bucket.ts'
 import { Chart, messageOf, ok, warning, wrong } from './chart.ts'
 import { examineDisk } from './disk.ts'
 import { examineKafka } from './kafka.ts'
@@ -116,6 +119,10 @@ const examiners: Record<Exclude<Area, 'configuration'>, (chart: Chart, configs: 
 
   async disk(chart, { ingest }) {
     if (ingest?.HISTORY_DIR === undefined) return chart.unchecked(['disk'], 'HISTORY_DIR names no folder')
-    await examineDisk(chart, ingest.HISTORY_DIR)
+    const { HISTORY_DIR: place } = ingest
+    if (!place.startsWith('s3:')) return examineDisk(chart, place.startsWith('file:') ? fileURLToPath(place) : place)
+    await using parts = new AsyncDisposableStack()
+    const store = await openHistoryStore(ingest, parts)
+    if (store) await examineBucket(chart, store)
   },
 }

@@ -32,7 +32,7 @@ const advice: Readonly<Record<string, string>> = {
   bad_sensor_id: 'What stands where the sensor should be is no id: does the profile name the right field?',
   no_label: 'Values have to be `label: value`: does the profile say how this topic writes them?',
 }
-const otherAdvice = 'Dead letters show such records whole: /dead-letters of kafka-ingest.'
+const otherAdvice = 'Dead letters show such records whole: npm run dead-letters -- show.'
 
 type Meaning = {
   interpret: Interpreter

@@ -55,7 +55,7 @@ export async function sampleTopics(
         const last = lastOffsets.get(placeOf(topic, partition))
         const sample = samples.get(topic)
         if (last === undefined || !sample) return
-        for (const { offset, value, timestamp } of messages)
+        for (const { offset, value, timestamp } of messages.slice(-perPartition))
           sample.records.push({ partition, offset: Number(offset), value, timestamp: Number(timestamp) })
         if (Number(messages.at(-1)?.offset) >= last) lastOffsets.delete(placeOf(topic, partition))
         if (lastOffsets.size === 0) resolve()

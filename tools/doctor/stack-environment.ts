@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { Sentence } from '../servers/run.ts'
 import { readState } from '../stack/state.ts'
 import type { Environment } from './examine.ts'
@@ -9,10 +8,10 @@ export function stackEnvironment(dir: string): Environment {
   if (!state) throw new Sentence(`no stack runs in ${dir}`)
   const ours = new Set(['kafka-ingest', 'query-api', 'stream-hub'])
   const environments = state.services.filter(({ name }) => ours.has(name)).map(({ plan }) => plan.env ?? {})
-  const nginx = state.services.find(({ name }) => name === 'nginx')
+  const nginx: readonly string[] = state.services.find(({ name }) => name === 'nginx')?.plan.command ?? []
   return {
     ...Object.assign({}, ...environments),
     ORIGIN_URL: state.origin,
-    ...(nginx && { NGINX_CONF: join(nginx.plan.dir, 'nginx.conf') }),
+    NGINX_CONF: nginx[nginx.indexOf('-c') + 1],
   }
 }
