@@ -3,7 +3,7 @@ import { z } from 'zod'
 export const areas = ['configuration', 'kafka', 'redis', 'warehouse', 'origin', 'disk'] as const
 export type Area = (typeof areas)[number]
 
-export const statuses = ['ok', 'unchecked', 'warning', 'wrong'] as const
+const statuses = ['ok', 'unchecked', 'warning', 'wrong'] as const
 export type Status = (typeof statuses)[number]
 
 const findingSchema = z.strictObject({
