@@ -63,11 +63,14 @@ export class HistoryRegistrar {
     this.#work ??= this.#drain()
   }
 
-  /** Makes the engine forget a day, so that its files can go. */
-  async drop(table: HistoryTableName, day: number): Promise<void> {
+  /** Makes the engine forget a day before `remove` takes its files away. */
+  async drop(table: HistoryTableName, day: number, remove: () => Promise<void>): Promise<void> {
+    await this.#work
     const { dialect } = this.#warehouse
     const name = tableName(dialect, this.#profile, this.#profile[table])
     await this.#execute(dropPartitionStatement(dialect, name, day))
+    await remove()
+    // Not sooner: whoever looks through the folder meanwhile would register it again.
     this.#known[table].delete(day)
   }
 

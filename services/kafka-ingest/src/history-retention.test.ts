@@ -17,7 +17,7 @@ afterEach(async () => {
 const { sensor, anomaly } = historyTables
 const file = { stream: 'raw-0', first: 0, last: 9 }
 
-async function open(days: number, forget?: (table: string, day: number) => Promise<void>) {
+async function open(days: number, forget?: (table: string, day: number, remove: () => Promise<void>) => Promise<void>) {
   const directory = mkdtempSync(join(tmpdir(), 'history-retention-'))
   const store = await openFileStore(directory)
   for (const day of [20261120, 20261121, 20261122, 20261123, 20261124])
@@ -60,9 +60,10 @@ test('an old day that is being filled in stays until nothing has come for an hou
 test('an engine forgets a day before its files go; while it cannot, they stay', async () => {
   const seen: unknown[] = []
   let isBroken = true
-  const { retention, days, store } = await open(3, async (table, day) => {
+  const { retention, days, store } = await open(3, async (table, day, remove) => {
     if (isBroken) throw new Error('no engine')
     seen.push([table, day, await store.listFiles({ table: historyTables[table as 'sensor'], day })])
+    await remove()
   })
   await retention.sweep()
   expect((await days())[0]).toHaveLength(5)

@@ -10,8 +10,8 @@ const quietMs = 3_600_000
 
 type Parts = {
   store: HistoryStore
-  /** Makes an engine forget the day; its files go when that went well. */
-  forget?: ((table: HistoryTableName, day: number) => Promise<void>) | undefined
+  /** Makes an engine forget the day, then calls `remove`. */
+  forget?: ((table: HistoryTableName, day: number, remove: () => Promise<void>) => Promise<void>) | undefined
   metrics: HistoryMetrics
   logger: Logger
   now?: () => number
@@ -60,8 +60,8 @@ export class HistoryRetention {
       const oldest = dayOf(this.#now() - this.#days * dayMs)
       for (const day of await store.listDays(historyTables[table])) {
         if (day >= oldest || this.#isBeingWritten(table, day)) continue
-        await forget?.(table, day)
-        await store.removeDay({ table: historyTables[table], day })
+        const remove = () => store.removeDay({ table: historyTables[table], day })
+        await (forget ? forget(table, day, remove) : remove())
         metrics.daysRemoved.inc({ table })
         logger.info({ table, day }, 'a day of the history was older than it is kept')
       }

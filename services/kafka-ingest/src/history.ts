@@ -49,7 +49,7 @@ export async function openHistory(
       { store, location: register.location, database: register.database },
       { warehouse: register.warehouse, metrics, logger },
     )
-  const forget = registrar && ((table: HistoryTableName, day: number) => registrar.drop(table, day))
+  const forget = registrar && registrar.drop.bind(registrar)
   const retention =
     retentionDays === undefined ? undefined : new HistoryRetention(retentionDays, { store, forget, metrics, logger })
   const onWritten = (table: HistoryTableName, day: number, stream: string) => {
