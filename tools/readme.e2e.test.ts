@@ -84,6 +84,7 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
   'npm run bench -- hub': (line) => type(`${line} --scenario few-10 --seconds 2 --rounds 1`),
   'npm run bench -- ingest': (line) => type(`${line} --rounds 1`),
   'npm run bench -- history': (line) => type(`${line} --rounds 1`),
+  'npm run bench -- history-writer': (line) => type(`${line} --rounds 1`),
 }
 
 test.each(commands.map((line) => [line]))('%s', async (line) => {
