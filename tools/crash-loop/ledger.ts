@@ -22,6 +22,9 @@ export class Ledger {
   readonly readings = new Set<string>()
   /** In the order in which they began. */
   readonly epochs: string[] = []
+  /** Epochs that went on in another Redis process. */
+  readonly outlived = new Set<string>()
+  #ended = new Set<string>()
   #life = 0
   #position = '-'
   #copying: Promise<void> = Promise.resolve()
@@ -46,8 +49,14 @@ export class Ledger {
     return this.#copying
   }
 
-  /** Redis will be empty from now on. */
-  turnPage(): void {
+  /** Redis died; what it would remember is copied. Whoever takes over may not go on with its epoch, or, if `isLost`, is empty. */
+  async close(
+    dead: { examine: (read: (url: string) => Promise<void>) => Promise<void> },
+    isLost: boolean,
+  ): Promise<void> {
+    await dead.examine((url) => this.copy(url))
+    this.#ended = new Set(this.epochs)
+    if (!isLost) return
     this.#life++
     this.#position = '-'
   }
@@ -81,6 +90,7 @@ export class Ledger {
   #note(text: string): void {
     const { epoch, entries } = parseBatch(text)
     if (this.epochs.at(-1) !== epoch) this.epochs.push(epoch)
+    if (this.#ended.has(epoch)) this.outlived.add(epoch)
     for (const entry of entries) {
       if (entry.kind === 'anomaly') this.anomalies.push({ serial: serialOf(entry.json), epoch, life: this.#life })
       else if (entry.kind === 'sensordata') this.#noteReadings(entry)

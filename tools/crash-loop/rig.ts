@@ -46,11 +46,15 @@ export class RedisUnderTest {
     process.kill(this.#server!.pid, 'SIGCONT')
   }
 
-  /** Of one that was killed: what it would remember, read where nobody else sees it; then it is gone. */
-  async forget(read: (url: string) => Promise<void>): Promise<void> {
+  /** Of one that was killed: lets somebody see what it would remember, where nobody else does. */
+  async examine(read: (url: string) => Promise<void>): Promise<void> {
     const remembering = await startRedis({ dir: this.#dir, port: await freePort(), isPersistent: true })
     await read(remembering.url)
     await remembering.kill()
+  }
+
+  /** Of one that was killed. */
+  forget(): void {
     for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb'])
       rmSync(join(this.#dir, name), { recursive: true, force: true })
   }
@@ -168,6 +172,8 @@ export async function startRig({ dir, sessionTimeoutMs, redisPort, redisUrl }: R
     KAFKA_BROKERS: kafka.brokers,
     KAFKA_START: 'earliest',
     KAFKA_SESSION_TIMEOUT_MS: String(sessionTimeoutMs),
+    // However long something was away: each reading counts here.
+    MAX_BACKLOG_MS: String(3_600_000),
     SENSOR_TOPICS: topics.sensor,
     ANOMALY_TOPICS: topics.anomaly,
   }

@@ -93,11 +93,10 @@ async function disturb({ scene, chance, kills, haste = 1, say, signal: interrupt
   }
   const killRedis = async (pace: Chance) => {
     await redis.kill()
-    if ((counts.redisRestarts + counts.redisLosses) % lossEvery === 1) {
-      await redis.forget((url) => ledger.copy(url))
-      ledger.turnPage()
-      counts.redisLosses++
-    } else counts.redisRestarts++
+    const isLost = (counts.redisRestarts + counts.redisLosses) % lossEvery === 1
+    await ledger.close(redis, isLost)
+    if (isLost) redis.forget()
+    counts[isLost ? 'redisLosses' : 'redisRestarts']++
     await sleep(pace.between(0, 3_000))
     await redis.start()
   }

@@ -89,6 +89,7 @@ export async function openScene({ chance, ...options }: RigOptions & { chance: C
         ...unsettled,
         ...(inKafka === ground.produced ? [] : [`Kafka has ${inKafka} anomalies, ${ground.produced} were produced`]),
         ...judgeLog(ground),
+        ...[...ledger.outlived].map((epoch) => `epoch ${epoch} went on in another Redis process`),
         ...(lost.length === 0 ? [] : [`${lost.length} readings are not in the log: ${lost.slice(0, 5).join(', ')}`]),
         ...onlookers.flatMap(({ witness }) => [
           ...judgeTestimony(witness, ground),
