@@ -104,7 +104,7 @@ const consumer = kafka.extend({
     1_000,
   ),
   APPEND_INTERVAL_MS: count(8, 'How far apart appends to the live log stand while few updates come.', 1_000, 0),
-  KAFKA_TOPIC_CHECK_MS: count(10_000, 'How often to look for topics that came or went.', 3_600_000, 100),
+  KAFKA_TOPIC_CHECK_MS: count(10_000, 'How often to look for topics and partitions that came or went.', 3_600_000, 100),
   KAFKA_SESSION_TIMEOUT_MS: count(
     10_000,
     'How long an instance may be silent before others take over its partitions.',

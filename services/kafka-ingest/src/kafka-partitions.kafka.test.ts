@@ -95,7 +95,7 @@ test('a partition that is added is read from its beginning', async () => {
   await expect.poll(() => records.length, eventually).toBe(3)
   await bed.admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] })
   const messages = numbered(3, 6).map((message) => ({ ...message, partition: 2 }))
-  await bed.admin.fetchTopicOffsets(topic)
+  await bed.untilLed(topic)
   await bed.sendAnew(topic, messages)
   await expect.poll(() => new Set(numbersOf(records)), eventually).toEqual(new Set(upTo(6)))
 })

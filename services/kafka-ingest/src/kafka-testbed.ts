@@ -69,6 +69,7 @@ export async function openTestbed(brokers: string[]) {
     admin,
     producer,
     fresh,
+    untilLed,
     /** What must not be stopped after the test, because it ended by itself, is taken out. */
     running,
     createTopic: async (topic: string, numPartitions = 1, config: Record<string, string> = {}) => {
