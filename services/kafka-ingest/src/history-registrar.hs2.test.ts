@@ -98,5 +98,6 @@ test(
     await untilSeen([])
     await history.consumer.accept([reading(5, Date.now())], signal)
     await untilSeen([5])
+    expect(await seen()).toEqual([5])
   },
 )
