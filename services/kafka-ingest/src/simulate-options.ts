@@ -46,13 +46,9 @@ export const simulateOptions = {
     .union([z.literal('max'), number(1, 10_000_000)], 'is neither a number nor max')
     .optional()
     .meta({ description: 'Instead of a speed: records a second, or `max`.' }),
-  SIMULATOR_DURATION: z
-    .string()
-    .transform(parsed(parseDuration))
-    .optional()
-    .meta({
-      description: 'How much of its life the fleet shows, such as `90s`, `10m`, `2h`, `1d`; by default all of it.',
-    }),
+  SIMULATOR_DURATION: z.string().transform(parsed(parseDuration)).optional().meta({
+    description: 'How much of its life the fleet shows, such as `90s`, `10m`, `2h`, `1d`; by default all of it.',
+  }),
   SIMULATOR_START: z.iso
     .datetime({ offset: true })
     .transform((text) => Date.parse(text))

@@ -37,7 +37,7 @@ export type Tally = {
 /** What is under way to the target when it ends may take so long to arrive; then it does not count. */
 const patienceMs = 5_000
 /** A batch is not larger, nor ever smaller than a turn. */
-const fullBatch = 5_000
+const fullBatch = 2_000
 
 /**
  * Lets a fleet live until it is over, or the signal comes. While a batch is under way the next one is made, and no more: the
@@ -62,7 +62,7 @@ export async function simulate(simulation: Simulation, target: SimulatorTarget, 
     const batch = encoder.take()
     made += batch.count
     // oxlint-disable-next-line no-await-in-loop -- one after the other
-    if (!(await isDone(writing, signal))) break
+    if (!(await isDone(writing, signal))) return tally
     writing = target.write(batch).then(() => add(tally, batch, fleet.elapsedMs, begunAt))
     writing.catch(() => {})
     // oxlint-disable-next-line no-await-in-loop -- the clock
@@ -78,20 +78,20 @@ const dueAfter = (pace: Pace, records: number, elapsedMs: number): number => {
 }
 
 /** Waits for the target; after the signal not for long. */
-async function isDone(writing: Promise<void>, signal: AbortSignal): Promise<boolean> {
-  const finished = writing.then(() => true)
-  const givenUp = new AbortController()
-  const patience = async () => {
-    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
-    await delay(patienceMs, undefined, { signal: givenUp.signal, ref: false })
-    return false
-  }
-  try {
-    return await Promise.race([finished, patience()])
-  } finally {
-    givenUp.abort()
-  }
-}
+const isDone = (writing: Promise<void>, signal: AbortSignal): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined
+    const losePatience = () => {
+      timer = setTimeout(resolve, patienceMs, false)
+    }
+    if (signal.aborted) losePatience()
+    else signal.addEventListener('abort', losePatience, { once: true })
+    const answered = () => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', losePatience)
+    }
+    writing.finally(answered).then(() => resolve(true), reject)
+  })
 
 async function until(dueAt: number, signal: AbortSignal): Promise<void> {
   const ms = dueAt - performance.now()

@@ -76,13 +76,14 @@ export class RecordBatch {
 
   #growColumns(): void {
     const records = this.#ends.length * 2
-    const grown = <Column extends Uint8Array | Uint32Array | Float64Array>(larger: Column, column: Column): Column => {
-      larger.set(column)
-      return larger
-    }
-    this.#ends = grown(new Uint32Array(records), this.#ends)
-    this.#streams = grown(new Uint8Array(records), this.#streams)
-    this.#vehicles = grown(new Uint32Array(records), this.#vehicles)
-    this.#times = grown(new Float64Array(records), this.#times)
+    this.#ends = copied(this.#ends, new Uint32Array(records))
+    this.#streams = copied(this.#streams, new Uint8Array(records))
+    this.#vehicles = copied(this.#vehicles, new Uint32Array(records))
+    this.#times = copied(this.#times, new Float64Array(records))
   }
+}
+
+function copied<Column extends Uint8Array | Uint32Array | Float64Array>(column: Column, larger: Column): Column {
+  larger.set(column)
+  return larger
 }

@@ -1,5 +1,5 @@
 import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
-import fc from 'fast-check'
+import { assert, integer, nat, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { topSpeed } from './drive.ts'
 import { Dice } from './random.ts'
@@ -80,9 +80,9 @@ describe('the town', () => {
   })
 
   test('who follows the way to a destination gets there', () => {
-    const crossing = fc.integer({ min: 0, max: roads.crossings - 1 })
-    fc.assert(
-      fc.property(crossing, crossing, fc.nat(), (from, to, seed) => {
+    const crossing = integer({ min: 0, max: roads.crossings - 1 })
+    assert(
+      property(crossing, crossing, nat(), (from, to, seed) => {
         const dice = new Dice(1, seed)
         let [at, direction, blocks] = [from, [0, 1, 2, 3].find((way) => roads.isOpen(from, way))!, 0]
         for (; at !== to && blocks < 1_000; blocks++) {
@@ -128,15 +128,16 @@ test('whoever is under way reports position, speed and engine as often as it sho
     expect(life.readings(vehicle, 'pid_204_mode_1')[0]!.second).toBe(0)
   }
   // Who has trouble, or comes home, says so in between.
-  for (const { length } of every(10).places) if (length > 3) expect(Math.abs(length - 7)).toBeLessThanOrEqual(2)
+  const reports = every(10).places.map(({ length }) => length)
+  expect(reports.filter((length) => length > 3 && Math.abs(length - 7) > 2)).toEqual([])
 })
 
 test(
   'vehicles drive as vehicles do: as far as they say, on the roads, and sometimes they stand',
   { timeout: 30_000 },
   () => {
-    fc.assert(
-      fc.property(fc.nat(), (seed) => {
+    assert(
+      property(nat(), (seed) => {
         const life = live({ vehicles: 20, seed }, 600)
         let [standing, all, kmhs] = [0, 0, 0]
         for (const [vehicle, track] of life.places.entries()) {
@@ -149,8 +150,8 @@ test(
             const seconds = second - track[index - 1]!.second
             expect(metresBetween(track[index - 1]!, track[index]!)).toBeLessThan((seconds * kmh) / 3.6 + 0.3)
             expect(kmh).toBeLessThanOrEqual(topSpeed * 3.6)
-            if (seconds === 1) expect(kmh - slower).toBeLessThan(2 * 3.6 + 0.2)
-            if (seconds === 1) expect(slower - kmh).toBeLessThan(7.4 * 3.6 + 0.2)
+            expect((kmh - slower) / seconds).toBeLessThan(2 * 3.6 + 0.2)
+            expect((slower - kmh) / seconds).toBeLessThan(7.4 * 3.6 + 0.2)
             if (kmh === 0) standing += 1
             all += 1
             kmhs += kmh
@@ -266,11 +267,11 @@ describe('gauges', () => {
 
 test('sensors of vehicles under way stay in the range that their catalogue calls normal, almost always', () => {
   const life = live({ vehicles: 50, seed: 5 }, 600)
-  for (const { id, low = -Infinity, high = Infinity } of defaultSensors) {
+  for (const { id, low = -Infinity, high = Infinity } of defaultSensors.filter(({ unit }) => unit !== '')) {
     const numbers = life.places.flatMap((track, vehicle) => (track.length > 100 ? life.readings(vehicle, id) : []))
-    if (id !== 'pid_200_mode_1') expect(numbers.length).toBeGreaterThan(1_000)
     const strange = numbers.filter(({ value }) => value < low || value > high)
-    expect(strange.length / Math.max(1, numbers.length), id).toBeLessThan(0.05)
+    expect(numbers.length, id).toBeGreaterThan(1_000)
+    expect(strange.length / numbers.length, id).toBeLessThan(0.05)
   }
 })
 
