@@ -69,6 +69,12 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
   'npm run dead-letters -- list --stack': async (line) => {
     expect(await type(`${line} --dir ${join(folder, 'stack')}`)).toContain('dead letters')
   },
+  'npm run simulate -- --vehicles 20 --to stdout --duration 10s': async (line) => {
+    expect(await type(line)).toMatch(/"topic":[^]*simulate: \d+ records/)
+  },
+  'npm run simulate -- --vehicles 1000 --to null --rate max --duration 1m --dirt 0.01': async (line) => {
+    expect(await type(line)).toMatch(/of 1000 vehicles, .* records a second; dirt: \d+ garbage/)
+  },
   'npm run stack -- down': async (line) => type(line + (await stackAt)),
   'docker compose up --build --detach --wait': {
     file: composeTest,
