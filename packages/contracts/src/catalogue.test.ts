@@ -27,6 +27,7 @@ test('an id that stands twice is refused, with its place', () => {
 })
 
 test('an empty range is refused', () => {
+  expect(sensorCatalogueSchema.safeParse([{ id: 's', name: 'S', unit: '', min: 2, max: 1 }]).success).toBe(false)
   expect(sensorCatalogueSchema.safeParse([{ id: 's', name: 'S', unit: '', low: 2, high: 1 }]).success).toBe(false)
 })
 

@@ -11,16 +11,21 @@ export const sensorCatalogueSchema = z
       /** Normal range. Below `low` the status is low, above `high` it is high; without a bound that side is always ok. */
       low: z.number().optional(),
       high: z.number().optional(),
+      /** What it can show at all; beyond that it is an error of someone, and such records are refused. */
+      min: z.number().optional(),
+      max: z.number().optional(),
       /** So far back inside of its range a sensor has to come to be ok again; absent: 2 % of the range, or of its bound. */
       hysteresis: z.number().nonnegative().optional(),
     }),
   )
   .superRefine((sensors, context) => {
     const seen = new Set<string>()
-    for (const [index, { id, low, high }] of sensors.entries()) {
+    for (const [index, { id, low, high, min, max }] of sensors.entries()) {
       if (seen.has(id)) context.addIssue({ code: 'custom', path: [index, 'id'], message: `sensor ${id} stands twice` })
       if (low !== undefined && high !== undefined && low > high)
         context.addIssue({ code: 'custom', path: [index, 'low'], message: `the range of ${id} is empty` })
+      if (min !== undefined && max !== undefined && min > max)
+        context.addIssue({ code: 'custom', path: [index, 'min'], message: `${id} could show nothing` })
       seen.add(id)
     }
   })

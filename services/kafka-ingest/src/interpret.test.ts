@@ -80,6 +80,22 @@ describe('a reading', () => {
   })
 })
 
+test('what the catalogue says that a sensor cannot show is refused', () => {
+  const sensors = [
+    { id: 'rpm', name: 'RPM', unit: 'rpm', min: 0, max: 16_384, high: 4_500 },
+    { id: 'fuel', name: 'Fuel', unit: '%', max: 100 },
+  ]
+  const strict = createInterpreter({ earliestTs: 0, maxAheadMs: 0, sensors })
+  const outcome = (sensor: string, value: string) => {
+    const interpreted = strict({ profile: sensorProfile, value: sensorValue({ sensor, value: `l: ${value}` }) }, now)
+    return interpreted.ok ? 'ok' : interpreted.reason
+  }
+  expect(['0', '16384', 'idle'].map((value) => outcome('rpm', value))).toEqual(['ok', 'ok', 'ok'])
+  expect(['-1', '16385'].map((value) => outcome('rpm', value))).toEqual(['out_of_range', 'out_of_range'])
+  expect(['-5', '101'].map((value) => outcome('fuel', value))).toEqual(['ok', 'out_of_range'])
+  expect(outcome('other', '20000')).toBe('ok')
+})
+
 describe('a position', () => {
   const position = (value: string) => read({ sensor: 'gps_coordinates', value: `GPS: ${value}` })
 
@@ -93,6 +109,7 @@ describe('a position', () => {
 
   test.each([
     ['no_fix', '[0.000000,0.000000]'],
+    ['no_fix', '[-0.00005,0.00009]'],
     ['out_of_range', '[33.9,1555.6]'],
     ['out_of_range', '[1555.6,33.9]'],
     ['not_finite', '[NaN,16]'],

@@ -55,6 +55,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const interpret = createInterpreter({
     earliestTs: config.EARLIEST_TIME,
     maxAheadMs: config.MAX_AHEAD_MS,
+    sensors: config.SENSORS_FILE,
   })
   const log = overrides.log ?? own(openLog(config))
   const deadLetters = own(openDeadLetters(config, ingestMetrics, logger))
