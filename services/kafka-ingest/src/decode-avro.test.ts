@@ -88,7 +88,7 @@ describe('any record', () => {
     }),
   })).record as unknown as fc.Arbitrary<AnyRecord>
 
-  test('is read as avsc wrote it', () => {
+  test('is read as avsc wrote it', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(any, (record) => {
         const { f, text, deep, d, again, n } = record

@@ -32,7 +32,7 @@ test('a field that is not written has its default, but for those that can be abs
   expect(read(Buffer.alloc(0), 'vehicle.id', 'kind')).toEqual([undefined, 'KIND_UNSPECIFIED'])
 })
 
-test('whatever the library writes is read', () => {
+test('whatever the library writes is read', { timeout: 60_000 }, () => {
   const int64 = fc.bigInt({ min: -(2n ** 51n), max: 2n ** 51n })
   const int32 = fc.integer()
   const any = fc.record({
