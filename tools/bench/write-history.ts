@@ -10,6 +10,7 @@ import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { firstOffset, historyRecords as records, partitions, vehicles } from './history-load.ts'
 
 const [mode, directory = ''] = process.argv.slice(2)
@@ -96,12 +97,14 @@ const written = (folder: string): number =>
 
 const seconds = ({ user, system } = process.cpuUsage()) => (user + system) / 1e6
 
-async function run(count: number, start: number) {
+async function run(count: number, start: number, merges: number) {
   const [cpuBefore, msBefore, bytesBefore] = [seconds(), performance.now(), written(directory)]
   const metrics = createMetrics('bench')
   const consumer = await open(metrics)
   await feed(consumer, count, start)
-  // What is still to be written, and merges under way, count.
+  // Merges count, and what is still to be written.
+  for (const deadline = Date.now() + 60_000; (await mergesOf(metrics)) < merges && Date.now() < deadline;)
+    await sleep(20)
   await consumer[Symbol.asyncDispose]()
   const cpu = seconds() - cpuBefore
   return {
@@ -114,5 +117,5 @@ async function run(count: number, start: number) {
   }
 }
 
-await run(warmUpRecords, 0)
-console.log(JSON.stringify(await run(records, firstOffset)))
+await run(warmUpRecords, 0, 0)
+console.log(JSON.stringify(await run(records, firstOffset, mode === 'write' ? partitions : 0)))

@@ -19,7 +19,7 @@ if (!url) throw new Error('HS2_URL names no HiveServer2; npm test starts one')
 const database = `registrar_${process.pid}_${Date.now().toString(36)}`
 const own = { ...tableProfiles.own, database }
 const directory = mkdtempSync(join(tmpdir(), 'history-registrar-'))
-const signal = AbortSignal.timeout(300_000)
+const signal = AbortSignal.timeout(600_000)
 let warehouse: Hs2Warehouse
 
 beforeAll(async () => {
@@ -73,9 +73,9 @@ async function seen(): Promise<unknown[] | undefined> {
   }
 }
 const untilSeen = (values: number[]) =>
-  vi.waitUntil(async () => JSON.stringify(await seen()) === JSON.stringify(values), { timeout: 50_000, interval: 500 })
+  vi.waitUntil(async () => JSON.stringify(await seen()) === JSON.stringify(values), { timeout: 120_000, interval: 500 })
 
-test('the engine sees the tables, and each new day, without anybody telling it', { timeout: 180_000 }, async () => {
+test('the engine sees the tables, and each new day, without anybody telling it', { timeout: 400_000 }, async () => {
   const first = await open()
   await first.consumer.accept([reading(0, ts), reading(1, ts - 86_400_000)], signal)
   await untilSeen([0, 1])
@@ -92,7 +92,7 @@ test('the engine sees the tables, and each new day, without anybody telling it',
 
 test(
   'the engine forgets days that are older than they are kept, before their files go',
-  { timeout: 180_000 },
+  { timeout: 400_000 },
   async () => {
     await using history = await open({ retentionDays: 1 })
     await untilSeen([])
