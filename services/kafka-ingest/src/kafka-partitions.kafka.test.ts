@@ -1,6 +1,9 @@
 import { createMetrics } from '@flasktoria/service-kit/metrics'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sensorProfile } from './built-in-profiles.ts'
+import { connectTo } from './kafka-client.ts'
+import { Membership } from './kafka-membership.ts'
 import { createKafkaMetrics } from './kafka-metrics.ts'
 import {
   collector,
@@ -13,6 +16,7 @@ import {
   upTo,
   type Testbed,
 } from './kafka-testbed.ts'
+import type { RecordConsumer } from './record-source.ts'
 
 const eventually = { timeout: 20_000, interval: 50 }
 const brokers = process.env['KAFKA_BROKERS']?.split(',')
@@ -71,6 +75,56 @@ describe('records that the retention deleted before they were read', () => {
     await bed.producer.send({ topic, messages: numbered(30, 31) })
     await expect.poll(() => records.length, eventually).toBe(1)
     expect(lost(lines)).toHaveLength(1)
+  })
+
+  test('are counted, too, when they go while a batch is held', async () => {
+    const topic = await bed.createTopic(bed.fresh('raw'))
+    const { lines, logger } = listeningLogger()
+    const { records, consumer } = collector()
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>()
+    let isHeld = false
+    const held: RecordConsumer = {
+      accept: async (batch, signal) => {
+        isHeld = true
+        await gate
+        await consumer.accept(batch, signal)
+      },
+    }
+    bed.consume(held, { topics: [rule(sensorProfile, topic)] }, { logger })
+    await bed.producer.send({ topic, messages: numbered(0, 10) })
+    await expect.poll(() => isHeld, eventually).toBe(true)
+    await bed.producer.send({ topic, messages: numbered(10, 60) })
+    await deleteUpTo(topic, 45)
+    open()
+    await expect.poll(() => records.length, eventually).toBe(25)
+    expect(lost(lines)).toEqual([expect.stringContaining('deleted 35 records')])
+  })
+
+  test('are counted, too, when the brokers are slow to say where the group stands', async () => {
+    const [topic, group] = [await bed.createTopic(bed.fresh('raw')), bed.fresh('group')]
+    await bed.admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: '4' }] })
+    await bed.producer.send({ topic, messages: numbered(0, 30) })
+    await deleteUpTo(topic, 20)
+    const { lines, logger } = listeningLogger()
+    const { records, consumer } = collector()
+    const fetchOffsets: typeof bed.admin.fetchOffsets = (request) =>
+      delay(700).then(() => bed.admin.fetchOffsets(request))
+    const membership = new Membership(
+      { group, sessionTimeoutMs: 10_000, topicCheckMs: 1_000 },
+      new Map([[topic, sensorProfile]]),
+      new Map(),
+      {
+        kafka: connectTo({ brokers }, logger),
+        admin: { ...bed.admin, fetchOffsets },
+        consumer,
+        metrics: undefined,
+        logger,
+      },
+    )
+    await membership.join()
+    await expect.poll(() => records.length, eventually).toBe(10)
+    await membership.leave()
+    expect(lost(lines)).toEqual([expect.stringContaining('deleted 16 records')])
   })
 
   test('are told from the holes that transactions leave', async () => {
