@@ -21,7 +21,10 @@ export type KafkaSettings = {
 
 /** A cluster that is new needs a moment to find the coordinator of a group. */
 const patience = { retries: 4, initialRetryTime: 200, maxRetryTime: 1_000 }
-const maxAttempts = 5
+/** Whoever asks one broker hears soon whether it answers: all attempts fit into the time of a check. */
+const haste = { retries: 1, initialRetryTime: 100, maxRetryTime: 300 }
+const maxAttempts = 3
+const loginWithinMs = 15_000
 const sampleWithinMs = 20_000
 const silent = createLogger('doctor', 'silent')
 
@@ -69,7 +72,7 @@ async function examineBootstrap(chart: Chart, access: KafkaAccess, place: string
   await chart.check(
     `login at ${place}`,
     async () => {
-      const admin = connectTo({ ...access, brokers: [place] }, silent, patience).admin()
+      const admin = connectTo({ ...access, brokers: [place] }, silent, haste).admin()
       try {
         await admin.connect()
         cluster = await describe(admin)
@@ -78,7 +81,7 @@ async function examineBootstrap(chart: Chart, access: KafkaAccess, place: string
       }
       return judgeCluster(cluster, access)
     },
-    { failed: (error) => judgeLogin(error, place) },
+    { withinMs: loginWithinMs, failed: (error) => judgeLogin(error, place) },
   )
   return cluster
 }
