@@ -2,7 +2,7 @@ import { connectRedis, disconnect, whenReady, type Redis } from '@flasktoria/liv
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Chance } from './crash-loop/chance.ts'
 import { joinsOf, measureRecovery, untilIngestsSay, untilWritten } from './crash-loop/outage.ts'
 import { openScene, type Scene } from './crash-loop/scene.ts'
@@ -23,8 +23,7 @@ beforeAll(async () => {
   address = parts.use(await openSwitch(redisPort))
   const redisUrl = `redis://127.0.0.1:${address.port}`
   scene = parts.use(await openScene({ dir, sessionTimeoutMs: 6_000, redisPort, redisUrl, chance: new Chance(1) }))
-  await vi.waitFor(() => expect(scene.traffic.anomalies.length).toBeGreaterThan(0), { timeout: 30_000 })
-  await untilWritten(scene)
+  await untilWritten(scene, 1)
 })
 afterAll(async () => {
   await parts.disposeAsync()
@@ -49,13 +48,13 @@ const standing = async () => ({
 })
 type Standing = Awaited<ReturnType<typeof standing>>
 
-/** Redis is back from now on: how soon is everything else? And nobody left the group meanwhile. */
-async function expectRecovery(what: string, { joins, epochs, gaps }: Standing, { isNewLog }: { isNewLog: boolean }) {
-  const recovery = await measureRecovery(scene)
-  say(`${what}: ${JSON.stringify(recovery)}`)
-  expect(Math.max(...Object.values(recovery))).toBeLessThan(deadlineMs)
+/** Redis is back from now on: how soon is everything else? And nobody left the group meanwhile. Gives the slowest, ms. */
+async function recovery(what: string, { joins, epochs, gaps }: Standing, { isNewLog }: { isNewLog: boolean }) {
+  const times = await measureRecovery(scene)
+  say(`${what}: ${JSON.stringify(times)}`)
   const more = Number(isNewLog)
   expect(await standing()).toEqual({ joins, epochs: epochs + more, gaps: gaps + more })
+  return Math.max(...Object.values(times))
 }
 const hubSays = async () => (await scene.rig.hub.readiness()).checks['log']
 
@@ -65,7 +64,7 @@ test('Redis refuses connections', async () => {
   await untilIngestsSay(scene, 'log', /^Redis does not answer: /)
   await expect.poll(hubSays, { timeout: deadlineMs }).toBe('the live log is away')
   await scene.rig.redis.start()
-  await expectRecovery('Redis refused connections', before, { isNewLog: true })
+  expect(await recovery('Redis refused connections', before, { isNewLog: true })).toBeLessThan(deadlineMs)
 })
 
 test('Redis is frozen', async () => {
@@ -74,7 +73,7 @@ test('Redis is frozen', async () => {
   await untilIngestsSay(scene, 'log', /^Redis does not answer: /)
   await expect.poll(hubSays, { timeout: deadlineMs }).toBe('the live log is away')
   scene.rig.redis.thaw()
-  await expectRecovery('Redis was frozen', before, { isNewLog: false })
+  expect(await recovery('Redis was frozen', before, { isNewLog: false })).toBeLessThan(deadlineMs)
 })
 
 test('Redis is full', async () => {
@@ -82,7 +81,7 @@ test('Redis is full', async () => {
   await ask((redis) => redis.config('SET', 'maxmemory', '1mb'))
   expect(await untilIngestsSay(scene, 'log', /^Redis refuses: .*OOM/)).toBe(true)
   await ask((redis) => redis.config('SET', 'maxmemory', '0'))
-  await expectRecovery('Redis was full', before, { isNewLog: false })
+  expect(await recovery('Redis was full', before, { isNewLog: false })).toBeLessThan(deadlineMs)
 })
 
 test('Redis comes back empty', async () => {
@@ -91,7 +90,7 @@ test('Redis comes back empty', async () => {
   await scene.ledger.close(scene.rig.redis, true)
   scene.rig.redis.forget()
   await scene.rig.redis.start()
-  await expectRecovery('Redis came back empty', before, { isNewLog: true })
+  expect(await recovery('Redis came back empty', before, { isNewLog: true })).toBeLessThan(deadlineMs)
 })
 
 test('a replica takes over: the primary is dead, or still there and only a replica by now', async () => {
@@ -114,7 +113,7 @@ test('a replica takes over: the primary is dead, or still there and only a repli
   await scene.rig.redis.kill()
   await ask((redis) => redis.replicaof('NO', 'ONE'), standby.port)
   address.turnTo(standby.port)
-  await expectRecovery('a replica was promoted', before, { isNewLog: true })
+  expect(await recovery('a replica was promoted', before, { isNewLog: true })).toBeLessThan(deadlineMs)
 
   await scene.rig.redis.start()
   await follow(primaryPort, standby.port)
@@ -122,7 +121,9 @@ test('a replica takes over: the primary is dead, or still there and only a repli
   const promoted = await standing()
   address.turnTo(primaryPort)
   await ask((redis) => redis.call('FAILOVER', 'TO', '127.0.0.1', primaryPort), standby.port)
-  await expectRecovery('the old primary was promoted again, and the other one lives', promoted, { isNewLog: true })
+  expect(
+    await recovery('the old primary was promoted again, and the other one lives', promoted, { isNewLog: true }),
+  ).toBeLessThan(deadlineMs)
 })
 
 test('in the end nothing was lost, nothing came twice, and nothing older was shown after something newer', async () => {

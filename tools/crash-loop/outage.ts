@@ -28,9 +28,8 @@ export const untilIngestsSay = (scene: Scene, check: string, what: RegExp): Prom
   return until(areSaying, () => `"${what.source}" of ${check} (${JSON.stringify(said)})`)
 }
 
-/** Every anomaly that Kafka has by now is in the log. */
-export function untilWritten({ ledger, traffic }: Scene): Promise<true> {
-  const count = traffic.anomalies.length
+/** So many anomalies, absent: all that Kafka has by now, are in the log. */
+export function untilWritten({ ledger, traffic }: Scene, count = traffic.anomalies.length): Promise<true> {
   const lacking = () => {
     const written = new Set(ledger.anomalies.map(({ serial }) => serial))
     return Array.from({ length: count }, (_, serial) => serial).filter((serial) => !written.has(serial))

@@ -172,6 +172,7 @@ export async function startRig({ dir, sessionTimeoutMs, redisPort, redisUrl }: R
     KAFKA_BROKERS: kafka.brokers,
     KAFKA_START: 'earliest',
     KAFKA_SESSION_TIMEOUT_MS: String(sessionTimeoutMs),
+    KAFKA_TOPIC_CHECK_MS: '2000',
     // However long something was away: each reading counts here.
     MAX_BACKLOG_MS: String(3_600_000),
     SENSOR_TOPICS: topics.sensor,
