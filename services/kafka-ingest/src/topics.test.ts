@@ -16,6 +16,7 @@ test.each([
   ['ä', '"ä"'],
   ['x'.repeat(250), 'x'],
   ['/', '"/"'],
+  ['a,,b', '",b" does not begin'],
 ])('%s is neither', (text, message) => {
   expect(() => parseTopics(text)).toThrow(message)
 })

@@ -20,11 +20,14 @@ export function parseTopics(text: string): Pick<TopicRule, 'names' | 'patterns'>
   const names: string[] = []
   const patterns: RegExp[] = []
   if (text.trim() === 'none') return { names, patterns }
-  for (const [, pattern, name] of text.matchAll(/\s*(?:\/((?:\\.|[^\\/])+)\/|([^,]+))\s*(?:,|$)/gy)) {
+  let end = 0
+  for (const [match, pattern, name] of text.matchAll(/\s*(?:\/((?:\\.|[^\\/])+)\/|([^,]+))\s*(?:,|$)/gy)) {
     if (pattern !== undefined) patterns.push(new RegExp(`^(?:${pattern})$`, 'u'))
     else if (name !== undefined && /^[\w.-]{1,249}$/.test(name.trim())) names.push(name.trim())
     else throw new SyntaxError(`${JSON.stringify(name)} is neither a topic's name nor a /pattern/`)
+    end += match.length
   }
+  if (end < text.length) throw new SyntaxError(`${JSON.stringify(text.slice(end))} does not begin with a topic's name`)
   return { names, patterns }
 }
 
