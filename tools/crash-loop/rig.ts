@@ -20,7 +20,7 @@ const partitions = 4
 export const topics = { sensor: 'crash.sensor', anomaly: 'crash.anomaly' }
 
 /** A Redis as production runs it: what it acknowledged survives its own death. */
-export class RedisUnderTest {
+class RedisUnderTest {
   readonly url: string
   readonly #dir: string
   readonly #port: number
@@ -61,7 +61,7 @@ export class RedisUnderTest {
 }
 
 /** One of our processes, to be killed and started as a platform would. */
-export class ServiceUnderTest {
+class ServiceUnderTest {
   readonly name: string
   readonly url: string
   readonly #plan: DaemonPlan
@@ -187,4 +187,3 @@ export async function startRig({ dir, sessionTimeoutMs, redisPort, redisUrl }: R
   const running = parts.move()
   return { redis, kafka, ingests, hub, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
-export type Rig = Awaited<ReturnType<typeof startRig>>

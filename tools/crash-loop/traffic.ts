@@ -137,4 +137,3 @@ export async function createTraffic(brokers: string, chance: Chance) {
     },
   }
 }
-export type Traffic = Awaited<ReturnType<typeof createTraffic>>

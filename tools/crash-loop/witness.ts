@@ -10,7 +10,7 @@ import { serialOf } from './ledger.ts'
 export type Sighting = { serial: number; epoch: string }
 
 /** What somebody who follows the log saw, and what was wrong with it. */
-export class Witness {
+class Witness {
   readonly name: string
   readonly sightings: Sighting[] = []
   /** The epochs that it was told of, in order. Each but the first may have cost anomalies. */
