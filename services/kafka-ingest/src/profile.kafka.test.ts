@@ -123,7 +123,7 @@ const nameOf = (form: string) => `bus-${Object.keys(specs).indexOf(form)}`
 const renamed = (form: string) =>
   Buffer.from(forms[form]!.value.toString('latin1').replace('bus-7', nameOf(form)), 'latin1')
 
-test('records wait for a registry that is away; other topics do not', { timeout: 60_000 }, async () => {
+test('records wait for a registry that is away, and come when it is back', { timeout: 60_000 }, async () => {
   const url = `http://127.0.0.1:${(registry.address() as AddressInfo).port}`
   const payload = { form: 'confluent', registry: { url, timeoutMs: 500 } }
   isRegistryAway = false
