@@ -34,7 +34,7 @@ const zstd = 6
  * What every engine since 2017 reads and no more: pages of version 1, values plain or by dictionary, zstd, smallest and greatest
  * value of each row group.
  *
- * A third of the CPU time that DuckDB takes for the same rows, which have to get into its tables first (ADR 13).
+ * A third of the CPU time that DuckDB takes for the same rows, which have to get into its tables first (ADR 14).
  */
 export async function encodeParquet(rows: HistoryColumns, from = 0, to = rows.length): Promise<Buffer> {
   const order = rows.inOrder(from, to)
