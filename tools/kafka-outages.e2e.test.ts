@@ -73,13 +73,11 @@ test('the coordinator of the group moves to another broker, and back', async () 
 })
 
 test('an instance that is silent for longer than its session loses its partitions, and comes back', async () => {
-  const [silent, other] = scene.rig.ingests
-  const joins = await other!.metric('kafka_rebalances_total')
+  const [silent] = scene.rig.ingests
   silent!.freeze()
   onTestFinished(() => silent!.thaw())
-  await expect.poll(() => other!.metric('kafka_rebalances_total'), { timeout: 60_000 }).toBeGreaterThan(joins)
-  // Any partition may have got them.
-  expect(await untilWritten(scene)).toBe(true)
+  // Any partition may get them: the other one has all partitions when they are in the log.
+  expect(await untilWritten(scene, scene.traffic.anomalies.length + 50)).toBe(true)
   silent!.thaw()
   await expectRecovery('an instance was frozen')
 })

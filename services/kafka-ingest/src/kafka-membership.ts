@@ -11,6 +11,7 @@ import { PartitionLag } from './lag.ts'
 import type { Position, RawRecord, RecordConsumer } from './record-source.ts'
 
 const maxHeartbeatMs = 1_000
+const rebalanceTimeoutMs = 15_000
 const commitIntervalMs = 1_000
 const maxMetadataAgeMs = 30_000
 const askWithinMs = 5_000
@@ -69,7 +70,7 @@ export class Membership {
       groupId: options.group,
       sessionTimeout: options.sessionTimeoutMs,
       heartbeatInterval: this.#heartbeatMs,
-      rebalanceTimeout: 15_000,
+      rebalanceTimeout: rebalanceTimeoutMs,
       maxWaitTimeInMs: 250,
       minBytes: 1,
       maxBytesPerPartition: 512 * 1024,
@@ -102,6 +103,12 @@ export class Membership {
     return silentMs > this.#options.sessionTimeoutMs
       ? `Kafka has been silent for ${Math.round(silentMs / 1000)} s`
       : undefined
+  }
+
+  /** For longer than any rebalance takes nobody has answered it. */
+  get isForsaken(): boolean {
+    const silentMs = Date.now() - this.#heardAt
+    return this.#generation > 0 && silentMs > this.#options.sessionTimeoutMs + rebalanceTimeoutMs
   }
 
   figures(): MemberFigures {

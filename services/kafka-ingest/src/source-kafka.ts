@@ -23,6 +23,11 @@ export type KafkaSourceOptions = KafkaAccess &
 const minBackoffMs = 100
 const maxBackoffMs = 5_000
 const closeWithinMs = 5_000
+/**
+ * When the coordinator of the group answers whoever looks, but not our member, it is another by now: kafkajs asks the dead one
+ * for minutes. The first such look may only have been quicker than the member, after all of Kafka was away.
+ */
+const maxForsakenLooks = 2
 /** Who only asks is told soon that nobody answers, and why; the member itself is patient. */
 const asking = { ...retry, retries: 4 }
 
@@ -39,6 +44,8 @@ class KafkaSource implements RecordSource {
   readonly #watch: TopicWatch
   #membership: Membership | undefined
   #topics: Topics = new Map()
+  /** Whether the group's coordinator answered the last look. */
+  #isAnswered = false
   #problem: string | undefined = 'not connected to Kafka yet'
 
   constructor(options: KafkaSourceOptions, logger: Logger, metrics: KafkaMetrics | undefined) {
@@ -97,7 +104,7 @@ class KafkaSource implements RecordSource {
     this.#problem = problem
   }
 
-  /** Consumes until the set of topics changes. */
+  /** Consumes until the set of topics changes, or the group has forgotten us. */
   async #consume(starts: Offsets, consumer: RecordConsumer, signal: AbortSignal): Promise<void> {
     const parts = { kafka: this.#kafka, admin: this.#admin, consumer, metrics: this.#metrics, logger: this.#logger }
     const membership = new Membership(this.#options, this.#topics, starts, parts)
@@ -106,8 +113,11 @@ class KafkaSource implements RecordSource {
     try {
       await Promise.race([unlessAborted(membership.join(), signal), membership.failed])
       this.#logger.info({ topics: [...this.#topics.keys()], group: this.#options.group }, 'consuming')
-      while (await Promise.race([this.#isUnchanged(membership, signal), membership.failed]))
+      for (let forsakenLooks = 0; forsakenLooks < maxForsakenLooks;) {
+        if (!(await Promise.race([this.#isUnchanged(membership, signal), membership.failed]))) break
+        forsakenLooks = membership.isForsaken && this.#isAnswered ? forsakenLooks + 1 : 0
         await Promise.race([delay(this.#options.topicCheckMs, undefined, { signal }), membership.failed])
+      }
     } finally {
       unfollow?.()
       await withinClosingTime(membership.leave())
@@ -116,9 +126,11 @@ class KafkaSource implements RecordSource {
 
   /** Looks at the topics and the lag. A broker that does not answer changes nothing: what we hold, we keep. */
   async #isUnchanged(membership: Membership, signal: AbortSignal): Promise<boolean> {
+    this.#isAnswered = false
     try {
       if (!areSame(await unlessAborted(this.#watch.look(), signal), this.#topics)) return false
       await unlessAborted(membership.look(), signal)
+      this.#isAnswered = true
     } catch (error) {
       signal.throwIfAborted()
       this.#logger.debug({ err: error }, 'could not look at the topics')
