@@ -17,6 +17,7 @@ let scene: Scene
 
 beforeAll(async () => {
   scene = await openScene({ dir, sessionTimeoutMs, chance: new Chance(2) })
+  await untilWritten(scene, 1)
 })
 afterAll(async () => {
   await scene?.[Symbol.asyncDispose]()
