@@ -16,8 +16,9 @@ import type { StackStatus } from './stack/status.ts'
 
 const soon = { timeout: 20_000, interval: 100 }
 const perSecond = 500
-/** So that nobody has to wait for minutes until a vehicle is gone. */
+/** So that nobody has to wait for minutes until a vehicle is gone; and the recording runs faster than its vehicles did. */
 const impatience = {
+  MAX_SPEED_KMH: '0',
   STALE_MIN_MS: '2000',
   STALE_MAX_MS: '6000',
   OFFLINE_MIN_MS: '8000',

@@ -63,8 +63,9 @@ const options = z.object({
     .meta({ description: 'Time zone of the old producer, which writes times as text.' }),
   MAX_SPEED_KMH: count(
     300,
-    'A position that a vehicle could reach only faster than this is refused, unless the next one confirms it.',
+    'A position that a vehicle could reach only faster than this is refused, unless the next one confirms it; 0: none is.',
     100_000,
+    0,
   ),
   ...deadLetterOptions,
   HS2_URL: z

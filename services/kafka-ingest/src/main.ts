@@ -62,7 +62,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   // A recording that runs faster makes its vehicles faster.
   const haste = config.SOURCE === 'recording' ? Math.max(1, config.RECORDING_SPEED) : 1
   const pipeline = createPipeline({
-    interpret: refusingTeleports(interpret, config.MAX_SPEED_KMH * haste),
+    interpret: config.MAX_SPEED_KMH === 0 ? interpret : refusingTeleports(interpret, config.MAX_SPEED_KMH * haste),
     transform: createTransform({ sensors: config.SENSORS_FILE, anomalies: config.ANOMALIES_FILE }),
     log,
     refusals: createRefusals(deadLetters, ingestMetrics, logger, { keptPerSecond: config.DEAD_LETTERS_PER_SECOND }),
