@@ -85,8 +85,8 @@ test('a simulated fleet moves on the map and on the socket, has a history, and s
   expect(new Set(updates.map(({ update_type }) => update_type))).toContain('position')
 
   const vehicle = before[0]!.id
-  const details = vehicleDetailsSchema.parse(await first.get(`/api/vehicle/${vehicle}`))
-  expect(details.sensordata.speed.length).toBeGreaterThan(1)
+  const details = async () => vehicleDetailsSchema.parse(await first.get(`/api/vehicle/${vehicle}`))
+  await expect.poll(async () => (await details()).sensordata.speed.length, soon).toBeGreaterThan(1)
   expect(
     vehicleCostSchema.parse(await first.get(`/api/cost/${vehicle}`)).efficiency_index.day.value,
   ).toBeGreaterThanOrEqual(0)
