@@ -70,21 +70,16 @@ test('a simulated fleet moves on the map and on the socket, has a history, and s
   await expect.poll(async () => (await map(first)).vehicles.length, soon).toBe(50)
 
   const before = (await map(first)).vehicles
-  await expect
-    .poll(
-      async () =>
-        (await map(first)).vehicles.filter((now) => before.some((then) => then.id === now.id && moved(then, now)))
-          .length,
-      soon,
-    )
-    .toBeGreaterThan(10)
+  const moving = async () =>
+    (await map(first)).vehicles.filter((now) => before.some((then) => then.id === now.id && moved(then, now)))
+  await expect.poll(async () => (await moving()).length, soon).toBeGreaterThan(10)
 
   const socketUrl = (await map(first)).updateWebSocket
   expect(socketUrl).toMatch(new RegExp(`^ws://localhost:${new URL(first.origin).port}/ws\\?client=`))
   const updates = await updatesOf(socketUrl, (all) => all.some(({ update_type }) => update_type === 'sensordata'))
   expect(new Set(updates.map(({ update_type }) => update_type))).toContain('position')
 
-  const vehicle = before[0]!.id
+  const vehicle = (await moving())[0]!.id
   const details = async () => vehicleDetailsSchema.parse(await first.get(`/api/vehicle/${vehicle}`))
   await expect.poll(async () => (await details()).sensordata.speed.length, soon).toBeGreaterThan(1)
   expect(
