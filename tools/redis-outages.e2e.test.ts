@@ -2,13 +2,12 @@ import { connectRedis, disconnect, whenReady, type Redis } from '@flasktoria/liv
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Chance } from './crash-loop/chance.ts'
 import { joinsOf, measureRecovery, untilIngestsSay, untilWritten } from './crash-loop/outage.ts'
 import { openScene, type Scene } from './crash-loop/scene.ts'
 import { openSwitch } from './crash-loop/switch.ts'
 import { freePort } from './servers/daemon.ts'
-import { startRedis } from './servers/redis.ts'
 import { say } from './servers/run.ts'
 
 /** Far more than it takes: the machine has other work to do. */
@@ -91,39 +90,6 @@ test('Redis comes back empty', async () => {
   scene.rig.redis.forget()
   await scene.rig.redis.start()
   expect(await recovery('Redis came back empty', before, { isNewLog: true })).toBeLessThan(deadlineMs)
-})
-
-test('a replica takes over: the primary is dead, or still there and only a replica by now', async () => {
-  const standby = { dir: join(dir, 'standby'), port: await freePort(), isPersistent: true }
-  const replica = await startRedis(standby)
-  onTestFinished(() => replica.kill())
-  const primaryPort = Number(new URL(scene.rig.redis.url).port)
-  const follow = (port: number, of: number) =>
-    ask(
-      (redis) => redis.config('SET', 'repl-diskless-sync-delay', '0').then(() => redis.replicaof('127.0.0.1', of)),
-      port,
-    )
-  const isInSync = (port: number) =>
-    ask((redis) => redis.info('replication'), port).then((info) => /link_status:up/.test(info))
-  await ask((redis) => redis.config('SET', 'repl-diskless-sync-delay', '0'), primaryPort)
-  await follow(standby.port, primaryPort)
-  await expect.poll(() => isInSync(standby.port), { timeout: 30_000 }).toBe(true)
-
-  const before = await standing()
-  await scene.rig.redis.kill()
-  await ask((redis) => redis.replicaof('NO', 'ONE'), standby.port)
-  address.turnTo(standby.port)
-  expect(await recovery('a replica was promoted', before, { isNewLog: true })).toBeLessThan(deadlineMs)
-
-  await scene.rig.redis.start()
-  await follow(primaryPort, standby.port)
-  await expect.poll(() => isInSync(primaryPort), { timeout: 30_000 }).toBe(true)
-  const promoted = await standing()
-  address.turnTo(primaryPort)
-  await ask((redis) => redis.call('FAILOVER', 'TO', '127.0.0.1', primaryPort), standby.port)
-  expect(
-    await recovery('the old primary was promoted again, and the other one lives', promoted, { isNewLog: true }),
-  ).toBeLessThan(deadlineMs)
 })
 
 test('in the end nothing was lost, nothing came twice, and nothing older was shown after something newer', async () => {
