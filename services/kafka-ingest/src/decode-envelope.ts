@@ -13,20 +13,13 @@ type Envelope = (inner: FieldReader) => FieldReader
  */
 export function pndaEnvelope(fields: EnvelopeSpec['fields']): Envelope {
   const texts = fields === 'source' ? 1 : 2
-  return (inner) => {
-    const cursor = new Cursor()
-    return (bytes, from, to, slots) => {
-      const other = otherFraming(bytes, from, to)
-      if (other) return other
-      cursor.begin(bytes, from, to, slots)
+  return unwrapping(
+    (cursor) => {
       cursor.skipVarint()
       for (let count = 0; count < texts; count++) cursor.skip(cursor.long())
-      const length = cursor.long()
-      const begin = cursor.at
-      cursor.skip(length)
-      return inner(bytes, begin, begin + length, slots)
-    }
-  }
+    },
+    (cursor) => cursor.skip(cursor.end - cursor.at),
+  )
 }
 
 /** The same by its writer schema: it is checked to its end. @throws ProfileError when it is no such envelope */
@@ -39,7 +32,12 @@ export function envelopeOf(schema: avro.types.RecordType, fields: EnvelopeSpec['
     throw new ProfileError("the envelope's schema has no field rawdata of bytes")
   const skipBefore = skipAll(schema.fields.slice(0, position).map(({ type }) => type))
   const skipBehind = skipAll(schema.fields.slice(position + 1).map(({ type }) => type))
-  return (inner) => {
+  return unwrapping(skipBefore, skipBehind)
+}
+
+const unwrapping =
+  (skipBefore: (cursor: Cursor) => void, skipBehind: (cursor: Cursor) => void): Envelope =>
+  (inner) => {
     const cursor = new Cursor()
     return (bytes, from, to, slots) => {
       const other = otherFraming(bytes, from, to)
@@ -53,4 +51,3 @@ export function envelopeOf(schema: avro.types.RecordType, fields: EnvelopeSpec['
       return cursor.at === to ? inner(bytes, begin, begin + length, slots) : 'malformed'
     }
   }
-}

@@ -45,8 +45,7 @@ export class Gathering {
         told++
       }
       for (const series of sensors.values()) {
-        this.#tell(series, drafts)
-        told += series.facts
+        told += this.#tell(series, drafts)
       }
     }
     return { drafts: [...drafts, ...this.#anomalies], conflated: this.#facts - told }
@@ -70,7 +69,8 @@ export class Gathering {
     return vehicle
   }
 
-  #tell(series: Series, drafts: Draft[]): void {
+  /** Answers how many facts stand in what it tells. */
+  #tell(series: Series, drafts: Draft[]): number {
     const { newest, times, values } = series.finish()
     let next = 0
     for (let end = maxValues; end < times.length; end += maxValues) {
@@ -79,6 +79,7 @@ export class Gathering {
       next = end
     }
     drafts.push(this.#transform.readings(newest, times.slice(next), values.slice(next)))
+    return times.length + Number(newest.value === null)
   }
 }
 
@@ -92,11 +93,6 @@ class Series {
   constructor(first: Reading) {
     this.#newest = first
     this.add(first)
-  }
-
-  /** For how many facts it stands itself. */
-  get facts(): number {
-    return this.#times.length + Number(this.#newest.value === null)
   }
 
   add(reading: Reading): void {

@@ -16,17 +16,7 @@ export type Reading = {
   text: string
 }
 export type Fix = { kind: 'fix'; vehicle: string; ts: number; lat: number; long: number; text: string }
-export type Anomaly = {
-  kind: 'anomaly'
-  vehicle: string
-  sensor: string
-  ts: number
-  anomalyId: number
-  detectionTime: string
-  confirmationTime: string
-  rootCause: string
-  recommendation: string
-}
+export type Anomaly = Omit<AnomalyFields, 'ok'>
 export type Fact = Reading | Fix | Anomaly
 
 export type Refusal =
@@ -87,27 +77,15 @@ export function validateFix({ vehicle, ts, lat, long }: FixFields, window: TimeW
 
 /** Ids outside the catalogue pass: an anomaly that nobody described is still one. */
 export function validateAnomaly(record: AnomalyFields, window: TimeWindow): Validated<Anomaly> {
-  const { vehicle, sensor, ts, anomalyId, detectionTime, confirmationTime, rootCause, recommendation } = record
+  const { ok: _, ...fact } = record
+  const { vehicle, sensor, ts, detectionTime, confirmationTime, rootCause, recommendation } = fact
   const reason = timeRefusal(ts, window)
   if (reason) return refuse(reason)
   if (!isId(vehicle)) return refuse('bad_vehicle_id')
   if (sensor !== '' && !isId(sensor)) return refuse('bad_sensor_id')
   for (const text of [detectionTime, confirmationTime, rootCause, recommendation])
     if (text.length > maxTextLength || text.includes('\ufffd')) return refuse('bad_text')
-  return {
-    ok: true,
-    fact: {
-      kind: 'anomaly',
-      vehicle,
-      sensor,
-      ts,
-      anomalyId,
-      detectionTime,
-      confirmationTime,
-      rootCause,
-      recommendation,
-    },
-  }
+  return { ok: true, fact }
 }
 
 function timeRefusal(ts: number, { from, to }: TimeWindow): Refusal | undefined {
