@@ -2,64 +2,28 @@ import { createMemoryLog, type MemoryLog } from '@flasktoria/live-log/log-memory
 import { LogUnavailable, type Draft, type Entry, type LogWriter } from '@flasktoria/live-log/log'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
-import { CompressionTypes, Kafka, Partitioners, logLevel, type Message } from 'kafkajs'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { CompressionTypes, type Message } from 'kafkajs'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
 import { anomalyProfile, sensorProfile, sensorV5Profile } from './built-in-profiles.ts'
 import { createMemoryDeadLetters } from './dead-letters.ts'
 import { encodeRecord } from './encode.ts'
 import { createIngestMetrics } from './ingest-metrics.ts'
 import { createInterpreter } from './interpret.ts'
+import { collector, idsOf, numbered, numbersOf, openTestbed, rule, upTo } from './kafka-testbed.ts'
 import { createPipeline } from './pipeline.ts'
 import type { RawRecord, RecordConsumer } from './record-source.ts'
 import { createRefusals } from './refusals.ts'
-import { createKafkaSource, type KafkaSourceOptions } from './source-kafka.ts'
-import { parseTopics, type TopicRule } from './topics.ts'
 import { createTransform } from './transform.ts'
 
 const brokers = process.env['KAFKA_BROKERS']?.split(',')
 if (!brokers) throw new Error('KAFKA_BROKERS names no Kafka; npm test starts one')
 
-const kafka = new Kafka({ clientId: 'test', brokers, logLevel: logLevel.NOTHING })
-const admin = kafka.admin()
-const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
-const run = Math.random().toString(36).slice(2, 8)
 const logger = createLogger('test', 'silent')
-const running = new Set<() => Promise<void>>()
-
-beforeAll(async () => {
-  await admin.connect()
-  await producer.connect()
-})
-afterEach(async () => {
-  await Promise.all([...running].map((stop) => stop()))
-})
-afterAll(async () => {
-  const ours = (await admin.listTopics()).filter((topic) => topic.includes(run))
-  if (ours.length > 0) await admin.deleteTopics({ topics: ours })
-  await producer.disconnect()
-  await admin.disconnect()
-})
-
-let count = 0
-const fresh = (name: string) => `${name}-${run}-${++count}`
-const createTopic = async (topic: string, numPartitions = 1) => {
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1 }], waitForLeaders: true })
-  // Only now does every partition take records; a batch that one of them refuses would be sent twice to the others.
-  const hasLeaders = () =>
-    admin.fetchTopicOffsets(topic).then(
-      () => true,
-      () => false,
-    )
-  await expect.poll(hasLeaders, eventually).toBe(true)
-  return topic
-}
-
-const profiles = { sensor: sensorProfile, 'sensor-v5': sensorV5Profile('UTC'), anomaly: anomalyProfile }
-const rule = (profile: keyof typeof profiles, text: string): TopicRule => ({
-  profile: profiles[profile],
-  ...parseTopics(text),
-})
+const bed = await openTestbed(brokers)
+const { admin, producer, running, fresh, createTopic, consume, committedRecords } = bed
+afterEach(() => bed.stopAll())
+afterAll(() => bed.close())
 
 const sensorRecord = (vehicle: string, timestamp: number, value: string, sensor = 'pid_13_mode_1'): Message => ({
   value: encodeRecord.sensor({ timestamp, sensor_group: 'g', sensor, uuid: vehicle, value: `l: ${value}`, src: 's' }),
@@ -81,37 +45,6 @@ const anomalyRecord = (vehicle: string, timestamp: number, id: number): Message 
     src: 's',
   }),
 })
-
-const consume = (
-  consumer: RecordConsumer,
-  options: Partial<KafkaSourceOptions> & Pick<KafkaSourceOptions, 'topics'>,
-) => {
-  const source = createKafkaSource(
-    { brokers, group: fresh('group'), start: 'earliest', topicCheckMs: 200, sessionTimeoutMs: 10_000, ...options },
-    logger,
-  )
-  const stopping = new AbortController()
-  const ended = source.run(consumer, stopping.signal)
-  const stop = async () => {
-    running.delete(stop)
-    stopping.abort()
-    await ended
-  }
-  running.add(stop)
-  return { source, stop, ended }
-}
-
-/** Collects what a source hands over. */
-const collector = () => {
-  const records: RawRecord[] = []
-  const consumer: RecordConsumer = {
-    accept: (batch) => {
-      records.push(...batch)
-      return Promise.resolve()
-    },
-  }
-  return { records, consumer }
-}
 
 const entriesOf = async (log: MemoryLog): Promise<Entry[]> => {
   const { promise, resolve } = Promise.withResolvers<Entry[]>()
@@ -149,7 +82,7 @@ describe('the whole way', () => {
     const log = createMemoryLog()
     const { pipeline, metrics, deadLetters } = pipelineTo(log)
     const { source } = consume(pipeline, {
-      topics: [rule('sensor', sensors), rule('sensor-v5', old), rule('anomaly', anomalies)],
+      topics: [rule(sensorProfile, sensors), rule(sensorV5Profile('UTC'), old), rule(anomalyProfile, anomalies)],
     })
     const base = Date.now() - 60_000
     const good = Array.from({ length: 2_000 }, (_, i) => sensorRecord(`v${i % 50}`, base + i, String(i % 100)))
@@ -192,7 +125,7 @@ describe('the whole way', () => {
       close: () => Promise.resolve(),
     }
     const { pipeline } = pipelineTo(log)
-    consume(pipeline, { topics: [rule('anomaly', topic)], group })
+    consume(pipeline, { topics: [rule(anomalyProfile, topic)], group })
     const send = (vehicle: string) =>
       producer.send({ topic, messages: Array.from({ length: 20 }, () => anomalyRecord(vehicle, Date.now(), 1)) })
     await send('before')
@@ -218,23 +151,11 @@ describe('the whole way', () => {
 })
 
 const memberOf = async (group: string) => (await admin.describeGroups([group])).groups[0]?.members[0]?.memberId
-const committedRecords = async (group: string, topic: string) => {
-  const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
-  return committed!.partitions.reduce((total, { offset }) => total + Math.max(0, Number(offset)), 0)
-}
-const numbered = (from: number, to: number): Message[] =>
-  Array.from({ length: to - from }, (_, i) => ({ value: String(from + i) }))
-const numbersOf = (records: readonly RawRecord[]) =>
-  records.map(({ value }) => Number(value?.toString())).toSorted((a, b) => a - b)
-/** A rejoin may bring again what was not committed yet. */
-const idsOf = (records: readonly RawRecord[]) =>
-  new Set(records.map(({ partition, offset }) => `${partition}:${offset}`))
-const upTo = (end: number) => Array.from({ length: end }, (_, i) => i)
 
 describe('positions', () => {
   test('after a stop it goes on where it stood, without loss and without repetition', async () => {
     const topic = await createTopic(fresh('raw'), 4)
-    const options = { topics: [rule('sensor', topic)], group: fresh('group') }
+    const options = { topics: [rule(sensorProfile, topic)], group: fresh('group') }
     const [before, after] = [collector(), collector()]
     const first = consume(before.consumer, options)
     await producer.send({ topic, messages: numbered(0, 100) })
@@ -249,7 +170,7 @@ describe('positions', () => {
   test('latest happens once: what is there at the first start is skipped, what comes while nobody runs is not', async () => {
     const topic = await createTopic(fresh('raw'), 4)
     await producer.send({ topic, messages: numbered(-100, 0) })
-    const options = { topics: [rule('sensor', topic)], group: fresh('group'), start: 'latest' as const }
+    const options = { topics: [rule(sensorProfile, topic)], group: fresh('group'), start: 'latest' as const }
     const { records, consumer } = collector()
     const first = consume(consumer, options)
     await expect.poll(() => first.source.state().failing, eventually).toBeUndefined()
@@ -273,7 +194,7 @@ describe('positions', () => {
         })),
       })
     const options = {
-      topics: [rule('sensor', sensors), rule('anomaly', anomalies)],
+      topics: [rule(sensorProfile, sensors), rule(anomalyProfile, anomalies)],
       group: fresh('group'),
       maxBacklogMs: 60_000,
     }
@@ -302,7 +223,7 @@ describe('positions', () => {
     const stubborn: RecordConsumer = {
       accept: (batch, signal) => (refusals-- > 0 ? Promise.reject(new Error('no')) : consumer.accept(batch, signal)),
     }
-    consume(stubborn, { topics: [rule('sensor', topic)] })
+    consume(stubborn, { topics: [rule(sensorProfile, topic)] })
     await producer.send({ topic, messages: numbered(0, 10) })
     await expect.poll(() => records.length, eventually).toBe(10)
   })
@@ -313,7 +234,7 @@ describe('positions', () => {
     const { records, consumer } = collector()
     let safe = 0
     const careful: RecordConsumer = { ...consumer, safePositions: () => [{ topic, partition: 0, offset: safe }] }
-    const { stop } = consume(careful, { topics: [rule('sensor', topic)], group })
+    const { stop } = consume(careful, { topics: [rule(sensorProfile, topic)], group })
     await producer.send({ topic, messages: numbered(0, 10) })
     await expect.poll(() => records.length, eventually).toBe(10)
     safe = 4
@@ -325,7 +246,7 @@ describe('positions', () => {
 
   test('two instances share the partitions; when one goes the other takes over, and nothing is lost', async () => {
     const topic = await createTopic(fresh('raw'), 4)
-    const options = { topics: [rule('sensor', topic)], group: fresh('group') }
+    const options = { topics: [rule(sensorProfile, topic)], group: fresh('group') }
     const [a, b] = [collector(), collector()]
     let rewinds = 0
     const first = consume({ ...a.consumer, rewind: () => void rewinds++ }, options)
@@ -356,7 +277,7 @@ describe('topics', () => {
     const prefix = fresh('site')
     await createTopic(`${prefix}.a.raw`)
     const { records, consumer } = collector()
-    const { source } = consume(consumer, { topics: [rule('sensor', `/${prefix}\\..*\\.raw/`)], start: 'latest' })
+    const { source } = consume(consumer, { topics: [rule(sensorProfile, `/${prefix}\\..*\\.raw/`)], start: 'latest' })
     await expect.poll(() => source.state().failing, eventually).toBeUndefined()
     await createTopic(`${prefix}.b.raw`)
     await createTopic(`${prefix}.b.other`)
@@ -370,7 +291,7 @@ describe('topics', () => {
   test('a topic that does not exist is said, waited for, and read from its beginning', async () => {
     const topic = fresh('late')
     const { records, consumer } = collector()
-    const { source } = consume(consumer, { topics: [rule('sensor', topic)], start: 'latest' })
+    const { source } = consume(consumer, { topics: [rule(sensorProfile, topic)], start: 'latest' })
     await expect.poll(() => source.state().failing, eventually).toBe(`there is no topic ${topic}`)
     await createTopic(topic)
     await producer.send({ topic, messages: numbered(0, 3) })
@@ -381,7 +302,7 @@ describe('topics', () => {
   test('the lag is what waits', async () => {
     const topic = await createTopic(fresh('raw'), 2)
     const { promise: gate, resolve: open } = Promise.withResolvers<void>()
-    const { source } = consume({ accept: () => gate }, { topics: [rule('sensor', topic)] })
+    const { source } = consume({ accept: () => gate }, { topics: [rule(sensorProfile, topic)] })
     await expect.poll(() => source.state(), eventually).toMatchObject({ lagRecords: 0, lagMs: 0 })
     await producer.send({ topic, messages: numbered(0, 30) })
     await expect.poll(() => source.state().lagRecords, eventually).toBe(30)
@@ -399,7 +320,7 @@ test.each([
 ])('batches compressed with %s are read', async (_name, compression) => {
   const topic = await createTopic(fresh('raw'))
   const { records, consumer } = collector()
-  consume(consumer, { topics: [rule('sensor', topic)] })
+  consume(consumer, { topics: [rule(sensorProfile, topic)] })
   await producer.send({ topic, messages: numbered(0, 1_000), compression })
   await expect.poll(() => idsOf(records).size, eventually).toBe(1_000)
   expect(new Set(numbersOf(records))).toEqual(new Set(upTo(1_000)))
@@ -408,7 +329,7 @@ test.each([
 test('what kafkajs will not try again ends the source', async () => {
   const topic = await createTopic(fresh('raw'))
   const broken: RecordConsumer = { accept: () => Promise.reject(new TypeError('a bug of ours')) }
-  const { ended } = consume(broken, { topics: [rule('sensor', topic)] })
+  const { ended } = consume(broken, { topics: [rule(sensorProfile, topic)] })
   running.clear()
   await producer.send({ topic, messages: numbered(0, 1) })
   await expect(ended).rejects.toThrow('a bug of ours')
@@ -418,7 +339,7 @@ test('positions are committed about once a second, however many batches come', a
   const topic = await createTopic(fresh('raw'))
   const group = fresh('group')
   const { records, consumer } = collector()
-  consume(consumer, { topics: [rule('sensor', topic)], group })
+  consume(consumer, { topics: [rule(sensorProfile, topic)], group })
   const positions = new Set<number>()
   const startedAt = Date.now()
   for (let sent = 0; Date.now() - startedAt < 3_000; sent++) {
@@ -435,7 +356,7 @@ test('positions are committed about once a second, however many batches come', a
 test('a broker that is away is waited for, and stopping does not wait for it', async () => {
   const { source, stop } = consume(collector().consumer, {
     brokers: ['127.0.0.1:1'],
-    topics: [rule('sensor', 'any')],
+    topics: [rule(sensorProfile, 'any')],
   })
   expect(source.state().failing).toBe('not connected to Kafka yet')
   const before = Date.now()
