@@ -1,3 +1,5 @@
+import { fractionOf, nextState } from '@flasktoria/kafka-ingest/random'
+
 /** Numbers that look random and are the same for the same seed (mulberry32). */
 export class Chance {
   #state: number
@@ -8,11 +10,7 @@ export class Chance {
 
   /** In [0, 1). */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let mixed = this.#state
-    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+    return fractionOf((this.#state = nextState(this.#state)))
   }
 
   between(low: number, high: number): number {

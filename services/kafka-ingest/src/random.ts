@@ -11,11 +11,7 @@ export class Dice {
 
   /** In [0, 1). */
   next(stream: number): number {
-    const state = (this.#states[stream]! + 0x6d2b79f5) >>> 0
-    this.#states[stream] = state
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+    return fractionOf((this.#states[stream] = nextState(this.#states[stream]!)))
   }
 
   between(stream: number, low: number, high: number): number {
@@ -30,6 +26,15 @@ export class Dice {
   isLikely(stream: number, probability: number): boolean {
     return this.next(stream) < probability
   }
+}
+
+export const nextState = (state: number): number => (state + 0x6d2b79f5) >>> 0
+
+/** In [0, 1). */
+export function fractionOf(state: number): number {
+  let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
 }
 
 /** Neighbouring numbers become strangers (the finalizer of MurmurHash3). */

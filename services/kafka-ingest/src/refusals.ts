@@ -1,3 +1,4 @@
+import { Allowance } from '@flasktoria/service-kit/allowance'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { deadLetter, type DeadLetter, type DeadLetters } from './dead-letters.ts'
 import type { IngestMetrics } from './ingest-metrics.ts'
@@ -20,7 +21,14 @@ export type RefusalOptions = {
 }
 
 /** Records of one topic that were refused for one reason. */
-type Kind = { topic: string; reason: Reason; uncounted: number; unlogged: number; nextLogAt: number; budget: Budget }
+type Kind = {
+  topic: string
+  reason: Reason
+  uncounted: number
+  unlogged: number
+  nextLogAt: number
+  allowance: Allowance
+}
 
 /**
  * What happens to a record that can't be used: counted; one line of each kind and interval in the log; kept aside, as far as
@@ -45,8 +53,8 @@ export function createRefusals(
     }
     let kind = ofTopic.get(reason)
     if (!kind) {
-      const budget = new Budget(keptPerSecond, burstSeconds * keptPerSecond)
-      ofTopic.set(reason, (kind = { topic, reason, uncounted: 0, unlogged: 0, nextLogAt: 0, budget }))
+      const allowance = new Allowance(burstSeconds * keptPerSecond, keptPerSecond)
+      ofTopic.set(reason, (kind = { topic, reason, uncounted: 0, unlogged: 0, nextLogAt: 0, allowance }))
     }
     return kind
   }
@@ -67,7 +75,7 @@ export function createRefusals(
       kind.unlogged++
       touched.add(kind)
       if (now >= kind.nextLogAt) log(kind, record, now)
-      if (waiting.length < maxWaiting && kind.budget.take(now)) waiting.push(deadLetter(record, reason, now))
+      if (waiting.length < maxWaiting && kind.allowance.take(now)) waiting.push(deadLetter(record, reason, now))
       else lost++
     },
     /** Hands over what came since the last time: once a batch. */
@@ -88,27 +96,3 @@ export function createRefusals(
   }
 }
 export type Refusals = ReturnType<typeof createRefusals>
-
-/** So much a second, and what was not taken, up to a bound. */
-class Budget {
-  readonly #perMs: number
-  readonly #most: number
-  #left: number
-  #at = -Infinity
-
-  constructor(perSecond: number, most: number) {
-    this.#perMs = perSecond / 1_000
-    this.#most = most
-    this.#left = most
-  }
-
-  take(now: number): boolean {
-    if (now > this.#at) {
-      this.#left = Math.min(this.#most, this.#left + (now - this.#at) * this.#perMs)
-      this.#at = now
-    }
-    if (this.#left < 1) return false
-    this.#left--
-    return true
-  }
-}

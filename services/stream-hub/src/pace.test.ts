@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { Allowance } from './allowance.ts'
 import { FlushLoop } from './flush-loop.ts'
 import { Lanes } from './lane.ts'
 import { flushIntervalMs } from './pace.ts'
@@ -40,13 +39,6 @@ test('a quiet lane is due at once, a lane with a rate never sooner than it says,
   lanes.hasFlushed(slow, 1_600, 0)
   expect([one.dueAtMs, slow.dueAtMs]).toEqual([1_012, 2_100])
   expect(lanes.next(2)).toBe(other)
-})
-
-test('an allowance gives a burst at once, and then what flows in', () => {
-  const allowance = new Allowance(3, 2)
-  expect([0, 0, 0, 0].map(() => allowance.take(1_000))).toEqual([true, true, true, false])
-  expect([1_400, 1_500, 1_500, 60_000].map((at) => allowance.take(at))).toEqual([false, true, false, true])
-  expect([0, 0, 0].map(() => allowance.take(60_000))).toEqual([true, true, false])
 })
 
 test('the loop flushes when something is due, and comes again when the next is', async () => {

@@ -1,6 +1,6 @@
 import type { MuteRules } from '@flasktoria/live-log/mutes'
+import { Allowance } from '@flasktoria/service-kit/allowance'
 import { plainKinds, updateClass } from '@flasktoria/contracts/updates'
-import { Allowance } from './allowance.ts'
 import type { Place } from './box.ts'
 import { boxedOf, type Behind, type Course, type Subscription } from './course.ts'
 import type { Protocol } from './frames.ts'

@@ -1,4 +1,4 @@
-/** A token bucket: `burst` at once, `perSecond` in the long run. */
+/** A token bucket: `burst` at once, `perSecond` in the long run. A clock that goes back adds nothing. */
 export class Allowance {
   readonly #burst: number
   readonly #perSecond: number
@@ -13,8 +13,10 @@ export class Allowance {
 
   /** False: nothing is left, and nothing was taken. */
   take(nowMs: number): boolean {
-    this.#left = Math.min(this.#burst, this.#left + ((nowMs - this.#countedAtMs) / 1000) * this.#perSecond)
-    this.#countedAtMs = nowMs
+    if (nowMs > this.#countedAtMs) {
+      this.#left = Math.min(this.#burst, this.#left + ((nowMs - this.#countedAtMs) / 1000) * this.#perSecond)
+      this.#countedAtMs = nowMs
+    }
     if (this.#left < 1) return false
     this.#left--
     return true
