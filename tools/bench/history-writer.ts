@@ -1,8 +1,9 @@
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
-import { historyRecords as records, partitions, vehicles } from './history-load.ts'
+import { historyRecords as records, partitions } from './history-load.ts'
 import { alternate, printResult, type Bench, type Figures } from './measure.ts'
 import { linesOf, measuredCore, runPinned, script } from './processes.ts'
+import { vehicles } from './typical-records.ts'
 
 async function runProgram(mode: 'write' | 'interpret', dir: string): Promise<Figures> {
   const child = runPinned(measuredCore, [script('write-history.ts'), mode, mkdtempSync(join(dir, 'history-'))])

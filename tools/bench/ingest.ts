@@ -1,4 +1,3 @@
-import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
 import { Kafka, logLevel } from 'kafkajs'
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
@@ -9,21 +8,13 @@ import { startRedis } from '../servers/redis.ts'
 import { say, Sentence } from '../servers/run.ts'
 import { alternate, cpuSeconds, printResult, rssMb, type Bench } from './measure.ts'
 import { linesOf, measuredCore, pin, runPinned, script, until } from './processes.ts'
+import { typicalRecord, vehicles } from './typical-records.ts'
 
 const topic = 'bench.sensor'
 const records = 2_000_000
 /** One after the other, so many are enough to see what each costs. */
 const naiveRecords = 200_000
 const partitions = 4
-const vehicles = 1_000
-/** What a vehicle sends again and again: the recordings' five most frequent sensors. */
-const readings: readonly [sensor: string, value: (number: number) => string][] = [
-  ['gps_coordinates', (number) => `GPS: [${40 + (number % 9_973) / 1e4},${22 + (number % 8_191) / 1e4}]`],
-  ['pid_13_mode_1', (number) => `Vehicle Speed: ${(number % 1_200) / 10}`],
-  ['pid_12_mode_1', (number) => `Engine RPM: ${700 + (number % 2_500)}`],
-  ['pid_5_mode_1', (number) => `Engine Coolant Temperature: ${70 + (number % 40)}`],
-  ['pid_47_mode_1', (number) => `Fuel Level Input: ${(number % 1_000) / 10}`],
-]
 
 /** Each vehicle says everything once in five seconds, keyless: one after the other, into the partitions in turn. */
 async function produce(brokers: string): Promise<void> {
@@ -38,18 +29,7 @@ async function produce(brokers: string): Promise<void> {
       topic,
       messages: Array.from({ length: portion }, (_, index) => {
         const number = first + index
-        const [sensor, value] = readings[Math.floor(number / vehicles) % readings.length]!
-        return {
-          partition: number % partitions,
-          value: encodeRecord.sensor({
-            timestamp: start + number,
-            sensor_group: 'obd',
-            sensor,
-            uuid: `veh-${String(number % vehicles).padStart(4, '0')}`,
-            value: value(number),
-            src: 'bench',
-          }),
-        }
+        return { partition: number % partitions, value: typicalRecord(number, start + number) }
       }),
     })
   await producer.disconnect()

@@ -1,7 +1,6 @@
 // The measured program of the history writer's benchmark. argv: `write` or `interpret`, and a folder.
 // Takes the same records either way; prints figures as JSON.
 import { sensorProfile } from '@flasktoria/kafka-ingest/built-in-profiles'
-import { encodeRecord } from '@flasktoria/kafka-ingest/encode'
 import { openHistory } from '@flasktoria/kafka-ingest/history'
 import { createInterpreter } from '@flasktoria/kafka-ingest/interpret'
 import type { RawRecord, RecordConsumer } from '@flasktoria/kafka-ingest/record-source'
@@ -11,35 +10,21 @@ import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { firstOffset, historyRecords as records, partitions, vehicles } from './history-load.ts'
+import { firstOffset, historyRecords as records, partitions } from './history-load.ts'
+import { typicalRecord } from './typical-records.ts'
 
 const [mode, directory = ''] = process.argv.slice(2)
 const batch = 2_000
 /** What the engine learns of its own code is no part of what a record costs. */
 const warmUpRecords = 400_000
 const firstTs = Date.UTC(2026, 10, 24)
-const sensors: readonly [sensor: string, value: (number: number) => string][] = [
-  ['gps_coordinates', (number) => `GPS: [${40 + (number % 9_973) / 1e4},${22 + (number % 8_191) / 1e4}]`],
-  ['pid_13_mode_1', (number) => `Vehicle Speed: ${(number % 1_200) / 10}`],
-  ['pid_12_mode_1', (number) => `Engine RPM: ${700 + (number % 2_500)}`],
-  ['pid_5_mode_1', (number) => `Engine Coolant Temperature: ${70 + (number % 40)}`],
-  ['pid_47_mode_1', (number) => `Fuel Level Input: ${(number % 1_000) / 10}`],
-]
 
 /** One after the other in memory, as a fetch brings them, and not as millions of objects that the collector has to look at. */
 function encodeAll(): { bytes: Buffer; ends: Uint32Array } {
   const bytes = Buffer.alloc(records * 128)
   const ends = new Uint32Array(records + 1)
   for (let number = 0; number < records; number++) {
-    const [sensor, value] = sensors[Math.floor(number / vehicles) % sensors.length]!
-    const record = encodeRecord.sensor({
-      timestamp: firstTs + number,
-      sensor_group: 'obd',
-      sensor,
-      uuid: `veh-${String(number % vehicles).padStart(4, '0')}`,
-      value: value(number),
-      src: 'bench',
-    })
+    const record = typicalRecord(number, firstTs + number)
     ends[number + 1] = ends[number]! + record.copy(bytes, ends[number])
   }
   return { bytes, ends }
