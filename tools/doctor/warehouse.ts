@@ -1,9 +1,9 @@
 import { Hs2Connection } from '@flasktoria/warehouse/hs2-connection'
-import { parseHs2Url, type Hs2Url } from '@flasktoria/warehouse/hs2-url'
+import { serversOf, type Hs2Server } from '@flasktoria/warehouse/hs2-server'
+import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { tableName, type TableFacts, type TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type Cell, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
-import { readFileSync } from 'node:fs'
 import { messageOf, ok, warning, wrong, type Chart, type Judgement } from './chart.ts'
 import { judgeClock } from './clock.ts'
 import { reach } from './reach.ts'
@@ -18,9 +18,9 @@ const maxRows = 5_000
 
 /** Do the coordinators let us in, and are the tables as the profile says? */
 export async function examineWarehouse(chart: Chart, { url, profile }: Settings): Promise<void> {
-  const server = parseHs2Url(url)
+  const servers = serversOf(parseHs2Url(url))
   const names = [profile.sensor, profile.anomaly].map(({ table }) => `table ${table}`)
-  const logins = await Promise.all(server.endpoints.map((endpoint) => examineCoordinator(chart, server, endpoint)))
+  const logins = await Promise.all(servers.map((server) => examineCoordinator(chart, server)))
   if (!logins.includes(true)) return chart.unchecked(['clock', ...names], 'no HiveServer2 lets us in')
   const warehouse = await createHs2Warehouse({ url, openSessionWithinMs: loginWithinMs })
   try {
@@ -32,11 +32,8 @@ export async function examineWarehouse(chart: Chart, { url, profile }: Settings)
   }
 }
 
-async function examineCoordinator(
-  chart: Chart,
-  server: Hs2Url,
-  endpoint: Hs2Url['endpoints'][number],
-): Promise<boolean> {
+async function examineCoordinator(chart: Chart, server: Hs2Server): Promise<boolean> {
+  const { endpoint } = server
   const place = `${endpoint.host}:${endpoint.port}`
   const isThere = await chart.check(`connection to ${place}`, (signal) =>
     reach(endpoint.host, endpoint.port, 'HS2_URL', signal),
@@ -45,35 +42,29 @@ async function examineCoordinator(
     chart.unchecked([`login at ${place}`], 'it is not reachable')
     return false
   }
-  return chart.check(`login at ${place}`, () => logIn(server, endpoint), {
+  return chart.check(`login at ${place}`, () => logIn(server), {
     withinMs: 2 * loginWithinMs,
     failed: (error) => judgeLogin(error, server),
   })
 }
 
-async function logIn({ mechanism, username, password, tls }: Hs2Url, endpoint: Hs2Url['endpoints'][number]) {
+async function logIn(server: Hs2Server) {
   const connection = await Hs2Connection.connect({
-    endpoint,
-    mechanism,
-    username,
-    password,
-    tls: tls && {
-      ca: tls.caFile === undefined ? undefined : readFileSync(tls.caFile, 'utf8'),
-      servername: tls.servername,
-    },
+    ...server,
     maxMessageBytes: 1_048_576,
     connectWithinMs: loginWithinMs,
     answerWithinMs: loginWithinMs,
   })
   try {
     await connection.openSession({}, loginWithinMs)
-    return ok(`${await connection.engineName()} lets us in (${mechanism}${tls ? ', TLS' : ', no TLS'})`)
+    const way = [server.mechanism, ...(server.http ? ['HTTP'] : []), server.tls ? 'TLS' : 'no TLS'].join(', ')
+    return ok(`${await connection.engineName()} lets us in (${way})`)
   } finally {
     await connection.close()
   }
 }
 
-function judgeLogin(error: unknown, { mechanism, tls }: Hs2Url): Judgement {
+function judgeLogin(error: unknown, { mechanism, tls, http }: Hs2Server): Judgement {
   const message = messageOf(error)
   if (/login refused/i.test(message))
     return wrong(message, 'Correct the user and the password in HS2_URL (hive2://user:password@…?auth=PLAIN).')
@@ -83,6 +74,7 @@ function judgeLogin(error: unknown, { mechanism, tls }: Hs2Url): Judgement {
       'Let HS2_URL say ca=/path/of/its/authority.pem, and servername=… if its certificate has another.',
     )
   if (tls) return wrong(message, 'Does this port speak TLS at all? If not, take tls=true out of HS2_URL.')
+  if (http) return wrong(message, 'Correct httpPath in HS2_URL, or take transportMode=http out of it.')
   const other = mechanism === 'NOSASL' ? 'auth=PLAIN, with a user and a password' : 'auth=NOSASL'
   return wrong(
     `it accepts connections, and does not answer ours as ${mechanism} without TLS (${message})`,

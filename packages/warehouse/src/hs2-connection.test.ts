@@ -1,19 +1,17 @@
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { connections, HiveClient, thrift as generated, auth } from 'hive-driver'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Hs2ConnectionOptions } from './hs2-connection.ts'
 import { Hs2Connection } from './hs2-connection.ts'
-import { expectedRow, FakeImpala } from './hs2-fake-impala.test-server.ts'
+import { expectedRow } from './hs2-fake-engine.test-server.ts'
+import { FakeImpala } from './hs2-fake-impala.test-server.ts'
+import { makeIdentity } from './hs2-identity.test-server.ts'
 import { Limit } from './hs2-limit.ts'
 import { Statement } from './hs2-statement.ts'
 import type { Cell } from './warehouse.ts'
 
-const { TCLIService, TCLIService_types: types } = generated
 const unavailable = (message: RegExp) =>
   expect.objectContaining({ name: 'WarehouseError', kind: 'unavailable', message: expect.stringMatching(message) })
 
@@ -23,6 +21,7 @@ const options = (port: number, more: Partial<Hs2ConnectionOptions> = {}): Hs2Con
   username: '',
   password: '',
   tls: undefined,
+  http: undefined,
   maxMessageBytes: 1024 * 1024,
   connectWithinMs: 2000,
   answerWithinMs: 2000,
@@ -49,17 +48,6 @@ async function readAll(connection: Hs2Connection, sql: string): Promise<Cell[][]
   return rows
 }
 const rowsUpTo = (count: number) => Array.from({ length: count }, (_, index) => [...expectedRow(index)])
-
-/** hive-driver as its documentation says, against which each repair is held. */
-async function stockSession(port: number) {
-  const client = new HiveClient(TCLIService, types)
-  client.on('error', () => {})
-  await client.connect({ host: '127.0.0.1', port }, new connections.TcpConnection(), new auth.NoSaslAuthentication())
-  return client.openSession({ client_protocol: types.TProtocolVersion.HIVE_CLI_SERVICE_PROTOCOL_V6 })
-}
-const pending = Symbol('pending')
-const after = <T>(ms: number, promise: Promise<T>) =>
-  Promise.race([promise, new Promise<typeof pending>((resolve) => setTimeout(resolve, ms, pending))])
 
 async function listen(onSocket: (socket: Socket) => void): Promise<Server & AsyncDisposable> {
   const sockets = new Set<Socket>()
@@ -136,29 +124,7 @@ describe('logging in with PLAIN', () => {
 })
 
 describe('TLS', () => {
-  const openssl = 'openssl'
-  let folder: string
-  let identity: { key: string; cert: string }
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'hs2-tls-'))
-    const file = (name: string) => join(folder, name)
-    const subject = ['-subj', '/CN=hive.example', '-addext', 'subjectAltName=DNS:hive.example']
-    const args = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
-      ...subject,
-    ]
-    execFileSync(openssl, [...args, '-keyout', file('key.pem'), '-out', file('cert.pem')], { stdio: 'ignore' })
-    identity = { key: readFileSync(file('key.pem'), 'utf8'), cert: readFileSync(file('cert.pem'), 'utf8') }
-  })
-  afterAll(() => rmSync(folder, { recursive: true }))
+  const identity = makeIdentity()
 
   it('refuses a certificate that nobody vouches for', async () => {
     await using fake = await FakeImpala.listen({ tls: identity })
@@ -181,15 +147,13 @@ describe('TLS', () => {
 })
 
 describe('a call', () => {
-  it('is rejected when the connection drops; with hive-driver alone it hangs', async () => {
+  it('is rejected when the connection drops, and so is every later one', async () => {
     await using fake = await FakeImpala.listen()
     fake.mute.add('GetInfo')
     const connection = await openSession(fake.port)
-    const stock = await stockSession(fake.port)
-    const [ours, theirs] = [connection.engineName(), stock.getInfo(types.TGetInfoType.CLI_DBMS_NAME)]
+    const name = connection.engineName()
     setTimeout(() => fake.hangUp(), 20)
-    await expect(ours).rejects.toEqual(unavailable(/hung up|ECONNRESET/))
-    expect(await after(200, theirs)).toBe(pending)
+    await expect(name).rejects.toEqual(unavailable(/hung up|ECONNRESET/))
     await expect(connection.engineName()).rejects.toEqual(unavailable(/hung up|ECONNRESET/))
   })
 
@@ -219,36 +183,10 @@ describe('a call', () => {
 })
 
 describe('a statement', () => {
-  it('gives all rows of an engine that answers in small and empty batches; hive-driver takes FETCH_NEXT for FETCH_FIRST', async () => {
+  it('gives all rows of an engine that answers in small and empty batches', async () => {
     await using fake = await FakeImpala.listen({ batchRows: 7, stillExecuting: 2 })
     const connection = await openSession(fake.port)
     await expect(readAll(connection, 'ROWS 100')).resolves.toEqual(rowsUpTo(100))
-    await connection.close()
-    const stock = await (await stockSession(fake.port)).executeStatement('ROWS 100', { runAsync: true })
-    await stock.status(false)
-    await expect(stock.fetch(types.TFetchOrientation.FETCH_NEXT)).rejects.toMatchObject({
-      message: expect.stringContaining('Restarting of fetch'),
-    })
-  })
-
-  it('sends its overlay; hive-driver loses the Map that it asks for', async () => {
-    await using fake = await FakeImpala.listen()
-    const connection = await openSession(fake.port)
-    await readAll(connection, 'ROWS 1')
-    expect(fake.overlays[0]).toHaveProperty('EXEC_TIME_LIMIT_S')
-    await connection.close()
-    const stock = await stockSession(fake.port)
-    await stock.executeStatement('ROWS 1', { runAsync: true, confOverlay: new Map([['MEM_LIMIT', '1']]) })
-    expect(fake.overlays[1]).toEqual({})
-  })
-
-  it('polls in growing steps', async () => {
-    await using fake = await FakeImpala.listen()
-    const connection = await openSession(fake.port)
-    await readAll(connection, 'RUN 400')
-    const polls = fake.calls.filter((call) => call.endsWith('GetOperationStatus')).length
-    expect(polls).toBeGreaterThan(2)
-    expect(polls).toBeLessThan(8)
     await connection.close()
   })
 

@@ -1,27 +1,11 @@
-import type { Socket } from 'node:net'
-import { connections, HiveClient, HiveDriver, thrift as generated } from 'hive-driver'
-import { TBufferedTransport, TFramedTransport } from 'thrift'
-import { readFetchedRows, type FetchedRows, type Hs2Status } from './hs2-columns.ts'
+import { HiveDriver, thrift as generated } from 'hive-driver'
+import { connectClient, type Client, type ClientOptions } from './hs2-client.ts'
+import type { FetchedRows, Hs2Status } from './hs2-columns.ts'
 import { serverError, transportError, type EndState } from './hs2-error.ts'
 import { settledWithin } from './hs2-limit.ts'
-import { MessageReceiver } from './hs2-receiver.ts'
-import { plainLogin, readSaslAnswer } from './hs2-sasl.ts'
-import type { Hs2Endpoint } from './hs2-url.ts'
 import { WarehouseError } from './warehouse.ts'
 
-// hive-driver as published loses answers, hangs on a lost socket and reads a large answer in quadratic time. Everything it
-// needs to be used safely it lets one replace from outside: the login, the transport, and the reader of one answer.
-
-export type Hs2ConnectionOptions = {
-  endpoint: Hs2Endpoint
-  mechanism: 'NOSASL' | 'PLAIN'
-  username: string
-  password: string
-  tls: { ca: string | undefined; servername: string | undefined } | undefined
-  /** A larger message ends the connection. */
-  maxMessageBytes: number
-  /** Until TCP, TLS and the login are done. */
-  connectWithinMs: number
+export type Hs2ConnectionOptions = ClientOptions & {
   /** For any one call that the server should answer at once: one that is late ends the connection. */
   answerWithinMs: number
 }
@@ -31,7 +15,7 @@ export type OperationState = 'waiting' | 'finished'
 export type Column = { name: string; isDecimal: boolean }
 type SessionHandle = Awaited<ReturnType<HiveDriver['openSession']>>['sessionHandle']
 
-const { TCLIService, TCLIService_types: types } = generated
+const { TCLIService_types: types } = generated
 /** V1 to V5 answer by row, which the columns here would read as nothing. Impala knows none above V6. */
 const protocolVersion: number = types.TProtocolVersion.HIVE_CLI_SERVICE_PROTOCOL_V6
 /** Thrift's own number. hive-driver's `HiveOperation.fetch` takes it for its FETCH_FIRST, which Impala refuses. */
@@ -56,13 +40,12 @@ const closeWithinMs = 1000
 /** Hive and Spark hold the answer to GetOperationStatus back while a statement runs, for 5 s unless they are told otherwise. */
 const longPollMs = 10_000
 
-/** One TCP connection to a server, and at most one session on it. No call outlives its time limit or the connection. */
+/** One connection to a server, and at most one session on it. No call outlives its time limit or the connection. */
 export class Hs2Connection {
   readonly endpoint: string
   readonly #options: Hs2ConnectionOptions
   readonly #pending = new Set<(failure: WarehouseError) => void>()
-  readonly #client = new HiveClient(TCLIService, types)
-  #socket: Socket | undefined
+  #client: Client | undefined
   #driver: HiveDriver | undefined
   #session: SessionHandle | undefined
   #failure: WarehouseError | undefined
@@ -94,7 +77,7 @@ export class Hs2Connection {
   fail(reason: WarehouseError): void {
     if (this.#failure) return
     this.#failure = reason
-    this.#socket?.destroy()
+    this.#client?.hangUp()
     for (const reject of this.#pending) reject(reason)
     this.#pending.clear()
     this.#onFailure?.()
@@ -169,7 +152,7 @@ export class Hs2Connection {
   async fetch(operationHandle: OperationHandle, maxRows: number, withinMs: number): Promise<FetchedRows> {
     const request = { operationHandle, orientation: fetchNext, maxRows }
     const answer = await this.#call('FetchResults', withinMs, (driver) => driver.fetchResults(request))
-    // The reader below made it: see #readOwnRows.
+    // Our own reader made it: see readOwnRows.
     const rows = answer as unknown as FetchedRows
     this.#check(rows.status, operationHandle)
     return rows
@@ -205,79 +188,16 @@ export class Hs2Connection {
   }
 
   async #connect(): Promise<void> {
-    const { endpoint, tls } = this.#options
-    // Once the client has a socket, each of these would end the process if nobody listened.
-    this.#client.on('error', (error) => this.#lose(error))
-    this.#client.on('close', () => this.#lose(new Error('the server hung up')))
-    this.#client.on('timeout', () => this.#lose(new Error('the socket timed out')))
-    const secure = tls && { ssl: true, rejectUnauthorized: true, ...definedOnly(tls) }
-    const address = { host: endpoint.host, port: endpoint.port, options: { ...secure } }
     try {
-      await this.#client.connect(address, new connections.TcpConnection(), {
-        authenticate: (transport) => this.#authenticate(transport),
-      })
+      this.#client = await connectClient(this.#options, (error) => this.#lose(error))
     } catch (error) {
       this.#lose(error)
     }
-    if (this.#failure) throw this.#failure
-    this.#readOwnRows()
-    this.#driver = new HiveDriver(types, this.#client.getClient())
-  }
-
-  /** Stands in for hive-driver's login, which takes a socket for connected at once and one chunk for one frame. */
-  async #authenticate(transport: Transport): Promise<Transport> {
-    const { mechanism, username, password, connectWithinMs, maxMessageBytes } = this.#options
-    const ready = Promise.withResolvers<void>()
-    const onConnect = () => {
-      if (mechanism === 'NOSASL') ready.resolve()
-      else transport.write(plainLogin(username || 'anonymous', password || 'anonymous'))
+    if (this.#failure) {
+      this.#client?.hangUp()
+      throw this.#failure
     }
-    let heard: Buffer = Buffer.alloc(0)
-    const onData = (chunk: Buffer) => {
-      if (mechanism === 'NOSASL') return
-      heard = Buffer.concat([heard, chunk])
-      const answer = readSaslAnswer(heard)
-      if (answer.outcome === 'complete') ready.resolve()
-      if (answer.outcome === 'refused') ready.reject(new Error(`login refused: ${answer.reason}`))
-    }
-    transport.connect()
-    this.#socket = transport.getTransport() as Socket
-    // This one stays: an 'error' event without a listener ends the process.
-    this.#socket.on('error', ready.reject)
-    this.#socket.once('close', () => ready.reject(new Error('the server hung up')))
-    this.#socket.setKeepAlive(true, 30_000)
-    transport.addListener('connect', onConnect)
-    transport.addListener('data', onData)
-    const deadline = setTimeout(
-      () => ready.reject(new Error(`no connection and login within ${connectWithinMs} ms`)),
-      connectWithinMs,
-    )
-    try {
-      await ready.promise
-    } finally {
-      clearTimeout(deadline)
-      transport.removeListener('connect', onConnect)
-      transport.removeListener('data', onData)
-    }
-    const onMalformed = (error: unknown) => this.#lose(error)
-    transport.setOptions('transport', wholeMessages({ isFramed: mechanism === 'PLAIN', maxMessageBytes, onMalformed }))
-    return transport
-  }
-
-  /**
-   * hive-driver makes one object of each 64-bit integer and an Infinity of a large one. The connection hands each answer to
-   * `recv_<method>` of its client, so that one method is replaced, on this client only.
-   */
-  #readOwnRows(): void {
-    const client = this.#client.getClient() as unknown as ThriftClient
-    const readException = client.recv_FetchResults.bind(client)
-    client.recv_FetchResults = (protocol, messageType, seqId) => {
-      if (messageType !== replyMessage) return readException(protocol, messageType, seqId)
-      const answered = client._reqs[seqId]
-      delete client._reqs[seqId]
-      const rows = readFetchedRows(...protocol.trans.unread())
-      answered?.(rows ? null : new Error('an empty answer to FetchResults'), rows)
-    }
+    this.#driver = new HiveDriver(types, this.#client!.thriftClient)
   }
 
   async #call<T>(name: string, withinMs: number, send: (driver: HiveDriver) => Promise<T>): Promise<T> {
@@ -326,61 +246,3 @@ export function queryId(operation: OperationHandle): string {
   const half = (at: number) => guid.readBigUInt64LE(at).toString(16).padStart(16, '0')
   return `${half(0)}:${half(8)}`
 }
-
-type Authentication = NonNullable<Parameters<HiveClient['connect']>[2]>
-type Transport = Parameters<Authentication['authenticate']>[0]
-
-const replyMessage = 2
-type ReceiveAnswer = (protocol: { trans: WholeMessage }, messageType: number, seqId: number) => void
-type ThriftClient = {
-  _reqs: Record<number, ((error: unknown, answer?: unknown) => void) | undefined>
-  recv_FetchResults: ReceiveAnswer
-}
-
-/** One message, all of which is here: what thrift's connection reads an answer from. */
-class WholeMessage extends TBufferedTransport {
-  constructor(message: Buffer) {
-    super()
-    this.inBuf = message
-    this.writeCursor = message.length
-  }
-
-  unread(): [bytes: Buffer, position: number] {
-    return [this.inBuf, this.readCursor]
-  }
-
-  /** The stock one copies the rest of its buffer for the next message; here there is none. */
-  commitPosition(): void {}
-}
-
-/** A transport class for thrift's connection that writes as the stock ones do, and reads whole messages. */
-function wholeMessages(options: {
-  isFramed: boolean
-  maxMessageBytes: number
-  onMalformed: (error: unknown) => void
-}): typeof TBufferedTransport | typeof TFramedTransport {
-  const receiver = (deliver: (message: WholeMessage) => void) => {
-    const messages = new MessageReceiver({
-      isFramed: options.isFramed,
-      maxBytes: options.maxMessageBytes,
-      deliver: (message) => deliver(new WholeMessage(message)),
-    })
-    return (chunk: Buffer) => {
-      try {
-        messages.push(chunk)
-      } catch (error) {
-        options.onMalformed(error)
-      }
-    }
-  }
-  return options.isFramed
-    ? class extends TFramedTransport {
-        static receiver = receiver
-      }
-    : class extends TBufferedTransport {
-        static receiver = receiver
-      }
-}
-
-const definedOnly = (options: object) =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))

@@ -3,7 +3,10 @@ import type { Column, Hs2Connection, OperationHandle } from './hs2-connection.ts
 import { abortable, settledWithin, sleep, type Limit } from './hs2-limit.ts'
 import { WarehouseError, type Cell, type ColumnBatch } from './warehouse.ts'
 
-const pollMs = [10, 50, 100, 500, 1000] as const
+const leastPollMs = 10
+const mostPollMs = 1000
+/** Of the time that it took so far: an engine that doesn't hold its answer back costs us no more than that on top. */
+const pollShare = 1 / 8
 
 export type StatementOptions = {
   sql: string
@@ -68,13 +71,13 @@ export class Statement {
     }
     const columns = await this.#timed('fetchMs', () => this.#call(() => this.#connection.columns(operation)))
     const names = columns.map((column) => column.name)
-    for (let emptyAnswers = 0; ;) {
+    for (let lastRowsAt = performance.now(); ;) {
       const rows = await this.#timed('fetchMs', () => this.#call(() => this.#fetch(operation)))
       if (rows.rowCount > 0) {
-        emptyAnswers = 0
         this.usage.rows += rows.rowCount
         yield { columns: names, rowCount: rows.rowCount, values: withExactDecimals(rows.columns, columns) }
-      } else if (rows.hasMoreRows) await sleep(pollDelayMs(emptyAnswers++), this.#options.limit.signal)
+        lastRowsAt = performance.now()
+      } else if (rows.hasMoreRows) await this.#pause(lastRowsAt)
       else break
     }
     this.#isOver = true
@@ -120,11 +123,14 @@ export class Statement {
   }
 
   async #untilFinished(operation: OperationHandle): Promise<void> {
-    for (let polls = 0; ; polls++) {
-      const state = await this.#call(() => this.#connection.operationState(operation))
-      if (state === 'finished') return
-      await sleep(pollDelayMs(polls), this.#options.limit.signal)
-    }
+    const since = performance.now()
+    while ((await this.#call(() => this.#connection.operationState(operation))) !== 'finished') await this.#pause(since)
+  }
+
+  #pause(since: number): Promise<void> {
+    const soFarMs = performance.now() - since
+    const ms = Math.min(Math.max(soFarMs * pollShare, leastPollMs), mostPollMs)
+    return sleep(ms, this.#options.limit.signal)
   }
 
   #fetch(operation: OperationHandle): Promise<FetchedRows> {
@@ -159,8 +165,6 @@ export class Statement {
     }
   }
 }
-
-const pollDelayMs = (polls: number): number => pollMs[Math.min(polls, pollMs.length - 1)]!
 
 const withExactDecimals = (values: Cell[][], columns: readonly Column[]): Cell[][] =>
   values.map((column, position) =>

@@ -1,4 +1,4 @@
-/** The part of `thrift` that hs2-connection.ts extends; the package ships no types. */
+/** The part of `thrift` that hs2-client.ts uses; the package ships no types. */
 declare module 'thrift' {
   export class TBufferedTransport {
     protected inBuf: Buffer
@@ -9,5 +9,10 @@ declare module 'thrift' {
   export class TFramedTransport {
     protected inBuf: Buffer
     constructor(buffer?: Buffer, onFlush?: (bytes: Buffer, seqId: number) => void)
+  }
+  export class TBinaryProtocol {
+    readonly trans: TBufferedTransport
+    constructor(transport: TBufferedTransport)
+    readMessageBegin(): { fname: string; mtype: number; rseqid: number }
   }
 }

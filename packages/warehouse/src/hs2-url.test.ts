@@ -10,6 +10,7 @@ describe('the address of HiveServer2', () => {
       username: '',
       password: '',
       tls: undefined,
+      httpPath: undefined,
     })
   })
 
@@ -26,12 +27,19 @@ describe('the address of HiveServer2', () => {
       username: 'ada',
       password: 'p@ss:w',
       tls: { caFile: '/etc/ca.pem', servername: 'impala' },
+      httpPath: undefined,
     })
   })
 
   it('means PLAIN when it names a user', () => {
     expect(parseHs2Url('hive2://ada@hive:1/').mechanism).toBe('PLAIN')
     expect(parseHs2Url('hive2://ada@hive:1/?auth=NOSASL').mechanism).toBe('NOSASL')
+  })
+
+  it('may lead through a gateway that speaks HTTP', () => {
+    const { httpPath } = parseHs2Url('hive2://ada@knox:8443/?transportMode=http&httpPath=gateway/default/hive&tls=true')
+    expect(httpPath).toBe('/gateway/default/hive')
+    expect(parseHs2Url('hive2://hive/?transportMode=http').httpPath).toBe('/cliservice')
   })
 
   it.each(['KERBEROS', 'GSSAPI'])('with auth=%s is refused with a way out', (auth) => {
@@ -49,6 +57,10 @@ describe('the address of HiveServer2', () => {
     'hive2://hive/?tls=yes',
     'hive2://hive/?ca=/x',
     'hive2://hive/?compress=true',
+    'hive2://hive/?transportMode=carrier-pigeon',
+    'hive2://hive/?httpPath=cliservice',
+    'hive2://hive/?transportMode=http&httpPath=a%20b',
+    'hive2://hive/?transportMode=http&httpPath=a%0d%0ab',
     'hive2://hive/?auth=PLAIN&auth=NOSASL',
     'hive2://a%zz@hive/',
   ])('%s is refused with a sentence', (url) => expect(() => parseHs2Url(url)).toThrow(TypeError))

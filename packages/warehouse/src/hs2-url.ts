@@ -9,16 +9,21 @@ export type Hs2Url = {
   password: string
   /** Undefined: no TLS. */
   tls: { caFile: string | undefined; servername: string | undefined } | undefined
+  /** With a slash in front. Undefined: not over HTTP. */
+  httpPath: string | undefined
 }
 
 const defaultPort = 10_000
 const shape = /^hive2:\/\/(?:(?<user>[^@/?#]*)@)?(?<hosts>[^@/?#]+)(?:\/(?<database>[^?#]*))?(?:\?(?<options>[^#]*))?$/
 const hostShape = /^(?:\[(?<v6>[0-9a-f:.]+)\]|(?<name>[\w.-]+))(?::(?<port>\d{1,5}))?$/i
-const optionNames = new Set(['auth', 'tls', 'ca', 'servername'])
+const optionNames = new Set(['auth', 'tls', 'ca', 'servername', 'transportMode', 'httpPath'])
+/** Where a HiveServer2 itself listens; a gateway has paths of its own. */
+const defaultHttpPath = 'cliservice'
 
 /**
- * Reads `hive2://[user:password@]host[:port][,host2[:port]]/[database]?auth=NOSASL|PLAIN&tls=true&ca=/path&servername=…`.
- * Without `auth` a user means PLAIN, no user NOSASL. The port is 10000 unless it is said.
+ * Reads `hive2://[user:password@]host[:port][,host2[:port]]/[database]?auth=NOSASL|PLAIN&tls=true&ca=/path&servername=…`, and
+ * for Apache Knox `…&transportMode=http&httpPath=gateway/default/hive`.
+ * Without `auth` a user means PLAIN (Basic over HTTP), no user NOSASL. The port is 10000 unless it is said.
  * @throws TypeError with a sentence for people; it never holds the password
  */
 export function parseHs2Url(url: string): Hs2Url {
@@ -36,6 +41,7 @@ export function parseHs2Url(url: string): Hs2Url {
     username: decode(username),
     password: decode(password.join(':')),
     tls: readTls(options),
+    httpPath: readHttpPath(options),
   }
 }
 
@@ -88,6 +94,19 @@ function readTls(options: Map<string, string>): Hs2Url['tls'] {
   const [caFile, servername] = [options.get('ca'), options.get('servername')]
   if (value === 'true') return { caFile, servername }
   if (caFile || servername) throw new TypeError('ca and servername mean nothing without tls=true')
+  return undefined
+}
+
+function readHttpPath(options: Map<string, string>): string | undefined {
+  const mode = options.get('transportMode') ?? 'binary'
+  const path = options.get('httpPath')
+  if (mode !== 'binary' && mode !== 'http') throw new TypeError(`transportMode=${mode} is neither binary nor http`)
+  if (mode === 'http') {
+    if (path !== undefined && !/^[\w.~%!$'()*+,;:@/-]+$/.test(path))
+      throw new TypeError(`httpPath=${JSON.stringify(path)} is not the path of an address`)
+    return `/${(path ?? defaultHttpPath).replace(/^\/+/, '')}`
+  }
+  if (path !== undefined) throw new TypeError('httpPath means nothing without transportMode=http')
   return undefined
 }
 

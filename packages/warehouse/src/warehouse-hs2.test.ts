@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { expectedRow, FakeImpala } from './hs2-fake-impala.test-server.ts'
+import { expectedRow } from './hs2-fake-engine.test-server.ts'
+import { FakeImpala } from './hs2-fake-impala.test-server.ts'
 import {
   createHs2Warehouse,
   type Hs2Warehouse,

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { Dialect } from './dialect.ts'
 import { dialects } from './dialects.ts'
 import { Attempt, isLost, type AttemptOptions, type StatementReport } from './hs2-attempt.ts'
@@ -6,7 +5,8 @@ import { Hs2Connection, type Hs2ConnectionOptions } from './hs2-connection.ts'
 import { ControlConnection } from './hs2-control.ts'
 import { Limit, sleep } from './hs2-limit.ts'
 import { Hs2Session, type Refresh, type SessionOptions } from './hs2-session.ts'
-import { parseHs2Url, type Hs2Url } from './hs2-url.ts'
+import { serversOf } from './hs2-server.ts'
+import { parseHs2Url } from './hs2-url.ts'
 import { Pool, type PoolUsage } from './pool.ts'
 import { WarehouseError, type ColumnBatch, type QueryOptions, type Warehouse } from './warehouse.ts'
 
@@ -97,7 +97,7 @@ class WarehouseOverHs2 implements Hs2Warehouse {
     const url = parseHs2Url(settings.url)
     this.#settings = settings
     this.#dialect = settings.dialect && dialects[settings.dialect]
-    this.#servers = connectionOptions(url, settings)
+    this.#servers = serversOf(url).map((server) => ({ ...settings, ...server }))
     this.#controls = this.#servers.map((server) => new ControlConnection(() => Hs2Connection.connect(server)))
     this.#sessions = {
       database: url.database,
@@ -210,12 +210,4 @@ class WarehouseOverHs2 implements Hs2Warehouse {
     this.#background.add(work)
     void work.finally(() => this.#background.delete(work))
   }
-}
-
-function connectionOptions(url: Hs2Url, settings: Settings): Hs2ConnectionOptions[] {
-  const tls = url.tls && {
-    ca: url.tls.caFile === undefined ? undefined : readFileSync(url.tls.caFile, 'utf8'),
-    servername: url.tls.servername,
-  }
-  return url.endpoints.map((endpoint) => ({ ...settings, ...url, endpoint, tls }))
 }
