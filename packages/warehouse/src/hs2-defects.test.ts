@@ -48,9 +48,8 @@ async function stockOperation(fake: FakeImpala, sql: string, options: StockOptio
   await utils.waitUntilReady(operation, false, () => {})
   return operation
 }
-type Orientation = NonNullable<Parameters<Awaited<ReturnType<typeof stockOperation>>['fetch']>[0]>
 /** In hive-driver's own numbering; in Thrift's this is another. */
-const stockFetchNext = 1 as Orientation
+const stockFetchNext = 1 as never
 
 const ours = (fake: { port: number }, query = '', more: Partial<Hs2ConnectionOptions> = {}) => {
   const [server] = serversOf(parseHs2Url(`hive2://ada:right@127.0.0.1:${fake.port}/?auth=NOSASL${query}`))
