@@ -63,8 +63,9 @@ async function startLocal(choice: Choice, port: number, dir: string): Promise<As
   const log = createMemoryLog()
   const mutes = createMemoryMutes()
   const feeds = createMemoryFeeds()
-  const queryApi = parts.use(await startQueryApi(readConfig(querySchema, query, queryNames), { reader: log, mutes }))
-  const streamHub = parts.use(await startHub(readConfig(hubSchema, hub, hubNames), { reader: log, mutes, feeds }))
+  const shared = { reader: log, mutes, feeds }
+  const queryApi = parts.use(await startQueryApi(readConfig(querySchema, query, queryNames), shared))
+  const streamHub = parts.use(await startHub(readConfig(hubSchema, hub, hubNames), shared))
   const origin = await serveOrigin({ port, api: queryApi.app, hubUrl: streamHub.url, consoleFolder })
   parts.defer(() => origin.close())
   parts.use(await startIngest(readConfig(ingestSchema, ingest, ingestNames), { log, feeds }))

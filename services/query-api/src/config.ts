@@ -32,6 +32,10 @@ const options = z.object({
   WINDOW_MS: count(600_000, 'How long the recent window remembers a reading after it arrived.'),
   WINDOW_MAX_READINGS: count(1_000_000, 'Most readings in the recent window; each takes 28 bytes.', 100_000_000),
   WINDOW_MAX_ANOMALIES: count(10_000, 'Most anomalies in the recent window.'),
+  HISTORY_DELAY_MS: z.coerce.number().int().nonnegative().optional().meta({
+    description:
+      'Longest that it takes a record to get into the history, where others than the history writer fill it; absent: the history writers say how far they are.',
+  }),
   MAX_ROWS: count(500_000, 'Most rows of one answer; a question with more is refused with 400.'),
   MAX_SENSOR_IDS: count(200, 'Most sensors of one question.'),
   MAX_BODY_BYTES: count(1_048_576, 'Largest request body; a larger one is refused with 413.'),

@@ -5,6 +5,7 @@ import type { Period } from '@flasktoria/warehouse/queries'
 import { listAnomalies, mergeAnomalies } from './anomalies.ts'
 import { browserOrigin, clientOf } from './browser.ts'
 import { costIndex, efficiencyIndex, movingAboveKmh, periodStarts } from './cost.ts'
+import type { Seam } from './coverage.ts'
 import { HistoryGate } from './history-gate.ts'
 import type { History } from './history.ts'
 import { describeSensors, detailsOf, mapOf, socketUrl, speedSensor } from './live-answers.ts'
@@ -21,6 +22,8 @@ export type HandlerDependencies = {
   windowMs: number
   /** Absent: there is no warehouse, and the window is all the history there is. */
   history: History | undefined
+  /** How far the history is complete. */
+  watermark: Seam['watermark']
   mutes: Mutes
   catalogues: { sensors: SensorCatalogue; anomalies: AnomalyCatalogue; names: VehicleNames }
   limits: { sensorIds: number; rows: number; historyRequests: number }

@@ -1,4 +1,7 @@
 // query-api answers REST: live questions out of the live log's recent past, questions about history out of the warehouse.
+import type { Feeds } from '@flasktoria/live-log/feed'
+import { createMemoryFeeds } from '@flasktoria/live-log/feeds-memory'
+import { createRedisFeeds } from '@flasktoria/live-log/feeds-redis'
 import type { LogReader } from '@flasktoria/live-log/log'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import { createRedisLog } from '@flasktoria/live-log/log-redis'
@@ -21,9 +24,10 @@ import { createHttpServer } from './http-server.ts'
 import { openWarehouse } from './open-warehouse.ts'
 import { RecentWindow } from './recent-window.ts'
 import { createRequestMetrics } from './request-metrics.ts'
+import { followFeeds, Watermark } from './watermark.ts'
 
 /** Parts that the caller made, and keeps: they are not closed with the service. */
-export type Overrides = { reader?: LogReader; mutes?: Mutes; warehouse?: Warehouse; logger?: Logger }
+export type Overrides = { reader?: LogReader; mutes?: Mutes; feeds?: Feeds; warehouse?: Warehouse; logger?: Logger }
 
 export async function start(config: Config, overrides: Overrides = {}) {
   await using parts = new AsyncDisposableStack()
@@ -33,6 +37,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
   const metrics = createMetrics('query-api')
   const reader = overrides.reader ?? own(openLog(config, onError))
   const mutes = overrides.mutes ?? own(openMutes(config, onError))
+  const feeds = overrides.feeds ?? own(openFeeds(config, onError))
   const warehouse = overrides.warehouse ?? own(await openWarehouse(config, metrics, logger))
 
   const window = new RecentWindow(
@@ -53,10 +58,13 @@ export async function start(config: Config, overrides: Overrides = {}) {
       deadlineMs: config.QUERY_DEADLINE_MS,
       onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
     })
+  const watermark = history && new Watermark(Date.now, { delayMs: config.HISTORY_DELAY_MS })
+  if (watermark) parts.use(followFeeds(feeds, watermark))
   const app = createApp({
     window,
     windowMs: config.WINDOW_MS,
     history,
+    watermark,
     mutes,
     catalogues: { sensors: config.SENSORS_FILE, anomalies: config.ANOMALIES_FILE, names: config.VEHICLES_FILE },
     limits: {
@@ -91,5 +99,7 @@ const openLog = ({ REDIS_URL: url }: Config, onError: OnError): LogReader =>
   url === undefined ? createMemoryLog() : createRedisLog({ url, onError })
 const openMutes = ({ REDIS_URL: url }: Config, onError: OnError): Mutes =>
   url === undefined ? createMemoryMutes() : createRedisMutes({ url, onError })
+const openFeeds = ({ REDIS_URL: url }: Config, onError: OnError): Feeds =>
+  url === undefined ? createMemoryFeeds() : createRedisFeeds({ url, onError })
 
 if (import.meta.main) await runService(configSchema, optionNames, (config) => start(config))

@@ -22,6 +22,8 @@ export class ReadingRing {
   #sweepAt = minSweepInterval
   /** How many readings had to leave before their time, because there were too many. */
   crowdedOut = 0
+  /** When the last one of them had arrived. */
+  crowdedOutAt = -Infinity
 
   constructor({ retentionMs, maxReadings }: { retentionMs: number; maxReadings: number }) {
     this.#retentionMs = retentionMs
@@ -72,7 +74,7 @@ export class ReadingRing {
     const { capacity } = this.#columns
     if (this.size < Math.min(capacity, this.#maxReadings)) return
     if (capacity >= this.#maxReadings) {
-      this.#oldest++
+      this.crowdedOutAt = this.#columns.arrivals[this.#oldest++ % capacity]!
       this.crowdedOut++
       return
     }

@@ -1,12 +1,17 @@
 import type { AnomalyFacts } from '@flasktoria/contracts/anomaly-listing'
 import type { AnomalyUpdate, PositionUpdate, SensordataUpdate } from '@flasktoria/contracts/updates'
+import type { Cursor } from '@flasktoria/live-log/cursor'
 import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
-import { keyOfAnomaly } from './anomalies.ts'
 import type { Period } from '@flasktoria/warehouse/queries'
+import { keyOfAnomaly } from './anomalies.ts'
+import { LogGaps, type Lack } from './log-gaps.ts'
 import { ReadingRing } from './reading-ring.ts'
 import type { Series } from './series.ts'
 
 export type Position = { vehicle: string; lat: number; long: number; timestamp: number }
+
+/** What the window remembers, each kind within bounds of its own. */
+export type RecentKind = 'readings' | 'positions' | 'anomalies'
 
 export type WindowBounds = { retentionMs: number; maxReadings: number; maxAnomalies: number }
 
@@ -24,10 +29,13 @@ export class RecentWindow implements LogListener {
   readonly #now: () => number
   readonly #bounds: WindowBounds
   readonly #readings: ReadingRing
+  /** Where vehicles were: two rings in step. */
+  readonly #lats: ReadingRing
+  readonly #longs: ReadingRing
   readonly #positions = new Map<string, Position>()
   readonly #anomalies = new Map<string, { facts: AnomalyFacts; arrivedAt: number }>()
-  #epoch = ''
-  #head = 0
+  readonly #gaps = new LogGaps()
+  #anomaliesCrowdedOutAt = -Infinity
   #applied = 0
   /** Without a snapshot there are no live answers yet. */
   hasSnapshot = false
@@ -35,11 +43,15 @@ export class RecentWindow implements LogListener {
   isConnected = false
   /** Entries that were no updates as the contract has them. */
   unreadable = 0
+  /** Another one whenever `positions()` has changed, unless for their age. */
+  positionsVersion = 0
 
   constructor(bounds: WindowBounds, now: () => number) {
     this.#bounds = bounds
     this.#now = now
     this.#readings = new ReadingRing(bounds)
+    this.#lats = new ReadingRing(bounds)
+    this.#longs = new ReadingRing(bounds)
   }
 
   get size() {
@@ -50,29 +62,60 @@ export class RecentWindow implements LogListener {
     return this.#readings.crowdedOut
   }
 
-  onSnapshot({ epoch, head, state, recent }: Snapshot): void {
-    const heardUpTo = epoch === this.#epoch ? this.#head : 0
-    for (const entry of state) if (entry.kind === 'position') this.#apply(entry)
-    for (const entry of recent) if (entry.seq > heardUpTo) this.#apply(entry)
-    this.#epoch = epoch
-    this.#head = head
+  onSnapshot(snapshot: Snapshot): void {
+    const heardUpTo = this.#gaps.heardUpTo(snapshot.epoch)
+    const recent = snapshot.recent.filter(({ seq }) => seq > heardUpTo)
+    const oldest = recent[0]?.seq ?? snapshot.head + 1
+    for (const entry of snapshot.state)
+      if (entry.kind === 'position' && entry.seq > heardUpTo && entry.seq < oldest) this.#apply(entry)
+    for (const entry of recent) this.#apply(entry)
+    this.#gaps.onSnapshot(snapshot, this.#now())
     this.hasSnapshot = true
     this.isConnected = true
   }
 
   onEntries(entries: readonly Entry[]): void {
     for (const entry of entries) this.#apply(entry)
-    this.#head = entries.at(-1)?.seq ?? this.#head
+    const last = entries.at(-1)
+    if (last) this.#gaps.onEntries(last.seq, this.#now())
   }
 
   onConnected(isConnected: boolean): void {
     this.isConnected = isConnected
+    this.#gaps.onConnected(isConnected)
+  }
+
+  /** Up to where in the log everything is here that `lacks` does not name; undefined: nothing was heard yet. */
+  get cursor(): Cursor | undefined {
+    return this.#gaps.cursor
+  }
+
+  /** When what arrived is not here, or may not be, in order of their beginnings; the first begins with time itself. */
+  lacks(kind: RecentKind): Lack[] {
+    const now = this.#now()
+    const expired: Lack = { from: -Infinity, to: now - this.#bounds.retentionMs, reason: 'before_window' }
+    const crowdedOut: Lack = { from: -Infinity, to: this.#crowdedOutAt(kind), reason: 'crowded_out' }
+    const gone = crowdedOut.to > expired.to ? crowdedOut : expired
+    return [gone, ...this.#gaps.after(gone.to, now)]
+  }
+
+  #crowdedOutAt(kind: RecentKind): number {
+    if (kind === 'anomalies') return this.#anomaliesCrowdedOutAt
+    return (kind === 'readings' ? this.#readings : this.#lats).crowdedOutAt
   }
 
   /** Each vehicle with a position not older than `mapMs`, at its newest one. */
   positions(): Position[] {
     this.#sweep()
     return [...this.#positions.values()]
+  }
+
+  /** Where a vehicle was, newest first, one position a timestamp; of several that came together the log keeps the newest. */
+  track(vehicle: string, period: Period): Position[] {
+    const now = this.#now()
+    const { timestamps, values: lats } = this.#lats.read(vehicle, '', period, now)
+    const { values: longs } = this.#longs.read(vehicle, '', period, now)
+    return timestamps.map((timestamp, index) => ({ vehicle, timestamp, lat: lats[index]!, long: longs[index]! }))
   }
 
   /** Newest first, one reading a timestamp. */
@@ -102,10 +145,14 @@ export class RecentWindow implements LogListener {
   #remember({ kind, vehicle, sensor, eventTs, json }: Entry): void {
     switch (kind) {
       case 'position': {
+        const { lat, long }: PositionUpdate = JSON.parse(json)
+        const now = this.#now()
+        this.#lats.push(vehicle, '', eventTs, lat, now)
+        this.#longs.push(vehicle, '', eventTs, long, now)
         const known = this.#positions.get(vehicle)
         if (known && known.timestamp > eventTs) return
-        const { lat, long }: PositionUpdate = JSON.parse(json)
         this.#positions.set(vehicle, { vehicle, lat, long, timestamp: eventTs })
+        this.positionsVersion++
         return
       }
       case 'sensordata': {
@@ -141,8 +188,10 @@ export class RecentWindow implements LogListener {
     for (const { vehicle, timestamp } of this.#positions.values())
       if (timestamp < now - mapMs) this.#positions.delete(vehicle)
     for (const [key, { arrivedAt }] of this.#anomalies) {
-      if (this.#anomalies.size <= this.#bounds.maxAnomalies && arrivedAt >= now - this.#bounds.retentionMs) break
+      const isTooMany = this.#anomalies.size > this.#bounds.maxAnomalies
+      if (!isTooMany && arrivedAt >= now - this.#bounds.retentionMs) break
       this.#anomalies.delete(key)
+      if (isTooMany) this.#anomaliesCrowdedOutAt = arrivedAt
     }
   }
 }

@@ -19,7 +19,7 @@ export const testNow = Date.UTC(2026, 10, 24, 12)
 const windowMs = 600_000
 
 type Overrides = Partial<
-  Pick<AppDependencies, 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'>
+  Pick<AppDependencies, 'watermark' | 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'>
 > & {
   warehouse?: Warehouse
   deadlineMs?: number
@@ -46,6 +46,7 @@ export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: O
     window,
     windowMs,
     history,
+    watermark: history && { completeTo: () => now() - 60_000 },
     mutes: createMemoryMutes(),
     catalogues: { sensors: defaultSensors, anomalies: defaultAnomalies, names: { 'car-1': 'Ada' } },
     newClientId: () => 'fresh-client-id',
