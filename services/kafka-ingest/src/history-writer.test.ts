@@ -129,7 +129,7 @@ test('the history lags by the oldest record that is not on the disk', async () =
   const { history, accept } = await open({ directory: folder(), flushRows: 100 })
   expect(history.lagMs()).toBe(0)
   await accept(readings(0, 60))
-  await vi.waitUntil(() => history.lagMs() >= 50)
+  await vi.waitUntil(() => (history.lagMs() ?? 0) >= 50)
   await accept(readings(60, 120))
   await vi.waitUntil(() => history.lagMs() === 0, { timeout: 5_000 })
   await history[Symbol.asyncDispose]()

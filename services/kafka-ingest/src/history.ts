@@ -27,8 +27,11 @@ export type History = AsyncDisposable & {
   consume(source: RecordSource, signal: AbortSignal): Promise<void>
   /** Why nothing reaches the disk; undefined when all is well. */
   failing(): string | undefined
-  /** For how long the oldest record that is not on the disk has waited, here or in the source that `consume` reads; 0: none. */
-  lagMs(): number
+  /**
+   * For how long the oldest record that is not on the disk has waited, here or in the source that `consume` reads; 0: none;
+   * null: the source does not know yet.
+   */
+  lagMs(): number | null
 }
 
 const lastFlushMs = 8_000
@@ -79,8 +82,8 @@ export async function openHistory(
     consumer: writer,
     failing: () => writer.failing(),
     lagMs() {
-      const since = writer.waitingSince()
-      return Math.max(own?.state().lagMs ?? 0, since === undefined ? 0 : Date.now() - since)
+      const [inSource, since] = [own ? own.state().lagMs : 0, writer.waitingSince()]
+      return inSource === null ? null : Math.max(inSource, since === undefined ? 0 : Date.now() - since)
     },
     async consume(source, signal) {
       own = source

@@ -89,9 +89,6 @@ export async function start(config: Config, overrides: Overrides = {}) {
     await serveOperations({ host: config.HOST, port: config.PORT }, { checks, metrics, deadLetters }),
   )
 
-  const feeds = overrides.feeds ?? own(openFeeds(config))
-  const instance = `${hostname()}:${new URL(operations.url).port}`
-  parts.use(startFeedReporter(instance, { feeds, measure: () => measureFeed(source, pipeline, history), logger }))
   const lease = overrides.log ? createMemoryLease() : own(openLease(config))
   parts.use(new VehicleWatch({ lease, log, limits: presenceLimits(config), metrics, logger }))
 
@@ -103,6 +100,9 @@ export async function start(config: Config, overrides: Overrides = {}) {
       overrides.onFatal?.(error)
     }),
   )
+  const feeds = overrides.feeds ?? own(openFeeds(config))
+  const instance = `${hostname()}:${new URL(operations.url).port}`
+  parts.use(startFeedReporter(instance, { feeds, measure: () => measureFeed(source, pipeline, history), logger }))
   parts.defer(async () => {
     stopping.abort()
     await Promise.all(work)
