@@ -1,0 +1,113 @@
+import type { MiddlewareHandler } from 'hono'
+import type { Transform } from 'node:stream'
+import { promisify } from 'node:util'
+import {
+  brotliCompress,
+  constants,
+  createBrotliCompress,
+  createGzip,
+  createZstdCompress,
+  gzip,
+  zstdCompress,
+} from 'node:zlib'
+import type { RequestEnv } from './request-env.ts'
+
+/** The best one first: what it saves for what it costs. */
+export const codings = ['zstd', 'br', 'gzip'] as const
+export type Coding = (typeof codings)[number]
+
+/** Below it a packet is a packet. */
+export const minCompressedBytes = 1_024
+
+export const isCompressible = (contentType: string): boolean =>
+  /^(?:text\/|application\/(?:json|x-ndjson|geo\+json)\b)/.test(contentType)
+
+const preferencePattern = /^\s*([\w*-]+)\s*(?:;\s*q=([01](?:\.\d{0,3})?)\s*)?$/i
+
+/** The coding of those offered that the client likes best, of equals the first; undefined: as it is. */
+export function chooseCoding(
+  acceptEncoding: string | undefined,
+  offered: readonly Coding[] = codings,
+): Coding | undefined {
+  const weights = new Map<string, number>()
+  for (const preference of acceptEncoding?.split(',') ?? []) {
+    const [, name, weight = 1] = preferencePattern.exec(preference) ?? []
+    if (name !== undefined) weights.set(name.toLowerCase(), Number(weight))
+  }
+  const weightOf = (coding: string) => weights.get(coding) ?? weights.get('*') ?? 0
+  const [best] = offered.toSorted((a, b) => weightOf(b) - weightOf(a))
+  const isWanted = best !== undefined && weightOf(best) > 0 && weightOf(best) >= (weights.get('identity') ?? 0)
+  return isWanted ? best : undefined
+}
+
+/** Whatever was written is on its way: a row that was sent is seen. */
+const options = {
+  gzip: { level: 4, flush: constants.Z_SYNC_FLUSH },
+  br: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 }, flush: constants.BROTLI_OPERATION_FLUSH },
+  zstd: { params: { [constants.ZSTD_c_compressionLevel]: 3 }, flush: constants.ZSTD_e_flush },
+}
+const whole = { gzip: promisify(gzip), br: promisify(brotliCompress), zstd: promisify(zstdCompress) }
+const streaming: Record<Coding, () => Transform> = {
+  gzip: () => createGzip(options.gzip),
+  br: () => createBrotliCompress(options.br),
+  zstd: () => createZstdCompress(options.zstd),
+}
+
+export const compress = (bytes: Uint8Array, coding: Coding): Promise<Buffer<ArrayBuffer>> =>
+  whole[coding](bytes, options[coding])
+
+/** Compresses answers that are made as they are read: those without a length. What only HEAD asked for is not made. */
+export const compressStreams: MiddlewareHandler<RequestEnv> = async (c, next) => {
+  await next()
+  const { headers, status } = c.res
+  if (status !== 200 || headers.has('Content-Length')) return
+  const isHead = c.req.method === 'HEAD'
+  if (isHead) await c.res.body?.cancel()
+  if (headers.has('Content-Encoding') || !isCompressible(headers.get('Content-Type') ?? '')) return
+  headers.append('Vary', 'Accept-Encoding')
+  const coding = chooseCoding(c.req.header('Accept-Encoding'))
+  if (coding === undefined) return
+  headers.set('Content-Encoding', coding)
+  if (!isHead && c.res.body) c.res = new Response(compressStream(c.res.body, coding), c.res)
+}
+
+/**
+ * Takes one piece from the source for each that is wanted. Its error comes behind everything that it gave before: no pipe of
+ * Node's does that, and what an answer says of its failure would be lost.
+ */
+export function compressStream(body: ReadableStream<Uint8Array>, coding: Coding): ReadableStream<Uint8Array> {
+  const compressor = streaming[coding]()
+  const source = body.getReader()
+  const made: Uint8Array[] = []
+  compressor.on('data', (piece: Uint8Array) => made.push(piece))
+  const feed = (piece: Uint8Array | undefined) =>
+    new Promise<void>((resolve, reject) => {
+      const onDone = (error?: Error | null) => (error ? reject(error) : resolve())
+      if (piece) compressor.write(piece, onDone)
+      else compressor.once('end', resolve).once('error', reject).end()
+    })
+
+  async function pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const { done, value } = await source.read()
+    await feed(value)
+    // What is still inside comes as `data`, too.
+    compressor.read()
+    for (const piece of made.splice(0)) controller.enqueue(piece)
+    if (done) controller.close()
+  }
+
+  return new ReadableStream(
+    {
+      pull: (controller) =>
+        pull(controller).catch((error: unknown) => {
+          compressor.destroy()
+          throw error
+        }),
+      cancel(reason) {
+        compressor.destroy()
+        return source.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+}

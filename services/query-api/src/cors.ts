@@ -1,0 +1,34 @@
+import type { MiddlewareHandler } from 'hono'
+import type { RequestEnv } from './request-env.ts'
+
+/** Whose pages may read the answers: `*` is everybody's. */
+export type AllowedOrigins = '*' | readonly string[]
+
+/** What a page may see of an answer beside its body. */
+const exposed = [
+  'Content-Disposition',
+  'ETag',
+  'Preference-Applied',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+  'X-Request-Id',
+].join(', ')
+
+/** How long a browser need not ask again before it asks: more than two hours is not taken by all. */
+const preflightSeconds = 7_200
+
+/** With its own origin named, a page may send the client's cookie along. */
+export const allowOrigins =
+  (allowed: AllowedOrigins): MiddlewareHandler<RequestEnv> =>
+  (c, next) => {
+    const origin = c.req.header('Origin')
+    c.header('Vary', 'Origin')
+    if (allowed === '*' || (origin !== undefined && allowed.includes(origin))) {
+      c.header('Access-Control-Allow-Origin', origin ?? '*')
+      if (origin !== undefined) c.header('Access-Control-Allow-Credentials', 'true')
+      if (c.req.method === 'OPTIONS') c.header('Access-Control-Max-Age', String(preflightSeconds))
+      else c.header('Access-Control-Expose-Headers', exposed)
+    }
+    return next()
+  }
