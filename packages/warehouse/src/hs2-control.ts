@@ -1,5 +1,8 @@
 import type { Hs2Connection, OperationHandle } from './hs2-connection.ts'
 
+/** A server that keeps one waiting for longer is left to its own time limits. */
+const retryWithinMs = 1000
+
 /**
  * The connection over which the statements of one coordinator are cancelled. A server works on one call at a time per
  * connection, so that over its own connection a statement could only be cancelled once it had answered.
@@ -14,12 +17,20 @@ export class ControlConnection {
     this.#connect = connect
   }
 
-  /** @throws WarehouseError when the server can't be told */
+  /** Over a new connection, if the one that there was is lost under it. @throws WarehouseError when the server can't be told */
   async cancel(operation: OperationHandle): Promise<void> {
-    const connection = await this.#open()
-    // A statement that has just ended is no reason not to close it.
-    await connection.cancel(operation).catch(() => {})
-    await connection.closeOperation(operation)
+    const startedAt = performance.now()
+    for (;;) {
+      const connection = await this.#open()
+      // A statement that has just ended is no reason not to close it.
+      await connection.cancel(operation).catch(() => {})
+      try {
+        return await connection.closeOperation(operation)
+      } catch (error) {
+        const isLate = performance.now() - startedAt > retryWithinMs
+        if (!connection.failure || isLate || this.#isClosed) throw error
+      }
+    }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
 import { FakeEngine, type FakeEngineOptions, type Fields } from './hs2-fake-engine.test-server.ts'
@@ -171,30 +172,34 @@ export class FakeImpala extends FakeEngine implements AsyncDisposable {
 
   async #answerHttp(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { path, credentials } = this.#options.http!
+    const peer = [...this.#peers].find(({ socket }) => socket === request.socket)
     this.cookies.push(request.headers.cookie)
-    const chunks: Buffer[] = await request.toArray()
+    const chunks: Buffer[] = await request.toArray().catch(() => [])
     const isKnown = credentials === undefined || request.headers.authorization === `Basic ${btoa(credentials)}`
     response.statusCode = isKnown ? this.httpStatus : 401
     if (request.url !== path) response.statusCode = 404
     response.setHeader('set-cookie', [`turn=${this.cookies.length}; Path=/; HttpOnly`, 'deleteMe=1; Max-Age=0'])
     const call = response.statusCode === 200 ? wire.readCall(Buffer.concat(chunks)) : undefined
-    const number = [...this.#peers].find(({ socket }) => socket === request.socket)?.number ?? -1
-    const answer = call && (await this.#answerCall(number, call))
-    if (answer || !call) response.end(answer)
+    if (!peer || !call) return void response.end()
+    const answer = await this.#answerCall(peer.number, call)
+    if (!answer) return
+    response.setHeader('content-length', answer.length)
+    await this.#send(peer, answer, response)
   }
 
-  async #send(peer: Peer, body: Buffer): Promise<void> {
+  async #send(peer: Peer, body: Buffer, to: Writable = peer.socket): Promise<void> {
     const bytes = this.#options.sasl ? Buffer.concat([wire.i32(body.length).bytes, body]) : body
     const cutAt = (this.#options.cutAfterBytes?.(peer.number) ?? Number.POSITIVE_INFINITY) - peer.sentBytes
     const { pieceBytes = bytes.length, pieceMs } = this.#options
     for (let at = 0; at < Math.min(bytes.length, cutAt) && !peer.socket.destroyed; at += pieceBytes) {
       await this.#frozen?.promise
-      peer.socket.write(bytes.subarray(at, Math.min(at + pieceBytes, cutAt)))
+      to.write(bytes.subarray(at, Math.min(at + pieceBytes, cutAt)))
       if (pieceBytes < bytes.length) await (pieceMs ? delay(pieceMs) : new Promise(setImmediate))
     }
     peer.sentBytes += bytes.length
     this.sentBytes += bytes.length
     if (cutAt <= bytes.length) peer.socket.end(() => peer.socket.destroy())
+    else if (to !== peer.socket) to.end()
   }
 }
 

@@ -183,6 +183,17 @@ describe('a query that nobody waits for any more', () => {
     }
   })
 
+  it('is cancelled also when the connection for that is lost while it is cancelled', async () => {
+    await using fake = await FakeImpala.listen()
+    const { warehouse } = await open(fake)
+    fake.mute.add('CancelOperation')
+    await expect(rowsOf(warehouse, 'RUN 60000', { deadlineMs: 50 })).rejects.toMatchObject({ kind: 'timeout' })
+    await eventually(() => callsOf(fake, 'CancelOperation').length === 1)
+    fake.mute.clear()
+    fake.hangUp()
+    await eventually(() => fake.open.size === 0)
+  })
+
   it('is not begun when its signal was aborted before', async () => {
     await using fake = await FakeImpala.listen()
     const { warehouse } = await open(fake)
