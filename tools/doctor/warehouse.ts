@@ -1,13 +1,13 @@
 import { Hs2Connection } from '@flasktoria/warehouse/hs2-connection'
 import { serversOf, type Hs2Server } from '@flasktoria/warehouse/hs2-server'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
+import { columnMistakes, describeTable, type Description } from '@flasktoria/warehouse/table-description'
 import { tableName, type TableFacts, type TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type Cell, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
 import { messageOf, ok, warning, wrong, type Chart, type Judgement } from './chart.ts'
 import { judgeClock } from './clock.ts'
 import { reach } from './reach.ts'
-import { columnMistakes, readDescription, type Description } from './table-description.ts'
 
 type Settings = { url: string; profile: TableProfile }
 
@@ -109,8 +109,7 @@ async function examineTable(
   const isRight = await chart.check(
     check,
     async (signal) => {
-      const sql = `DESCRIBE FORMATTED ${tableName(warehouse.dialect, profile, table)}`
-      description = readDescription(await rowsOf(warehouse, sql, signal))
+      description = await describeTable(warehouse, profile, table, { signal, deadlineMs: statementWithinMs })
       return judgeColumns(description, table)
     },
     within,

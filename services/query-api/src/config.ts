@@ -58,7 +58,10 @@ const hs2Url = z
       context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) })
     }
   })
-  .meta({ description: 'The HiveServer2: `hive2://[user:password@]host[:port]/[database]?auth=NOSASL|PLAIN`.' })
+  .meta({
+    description:
+      'The HiveServer2, or several equal ones: `hive2://[user:password@]host[:port][,…]/[database]?auth=NOSASL|PLAIN`; with TLS `&tls=true[&ca=FILE][&servername=…]`; through Apache Knox `&transportMode=http&httpPath=gateway/default/hive`.',
+  })
 
 const warehouses = z.discriminatedUnion('WAREHOUSE', [
   z.object({ WAREHOUSE: z.literal('none') }),

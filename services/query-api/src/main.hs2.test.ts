@@ -12,6 +12,16 @@ const database = `query_api_${process.pid}_${Date.now().toString(36)}`
 const url = new URL(hs2Url)
 url.pathname = `/${database}`
 
+const environment = {
+  PORT: '0',
+  LOG_LEVEL: 'silent',
+  WAREHOUSE: 'hs2',
+  HS2_URL: url.href,
+  TABLE_PROFILE: 'legacy',
+  QUERY_DEADLINE_MS: '120000',
+  HS2_CONNECTIONS: '1',
+}
+
 let warehouse: Hs2Warehouse
 let service: QueryApi
 
@@ -20,20 +30,7 @@ const run = (sql: string) => warehouse.execute(sql, { signal: AbortSignal.timeou
 beforeAll(async () => {
   warehouse = await createHs2Warehouse({ url: hs2Url, maxWaitMs: 60_000, openSessionWithinMs: 60_000 })
   await run(`CREATE DATABASE ${database}`)
-  const config = readConfig(
-    configSchema,
-    {
-      PORT: '0',
-      LOG_LEVEL: 'silent',
-      WAREHOUSE: 'hs2',
-      HS2_URL: url.href,
-      TABLE_PROFILE: 'legacy',
-      QUERY_DEADLINE_MS: '120000',
-      HS2_CONNECTIONS: '1',
-    },
-    optionNames,
-  )
-  service = await start(config, { reader: createMemoryLog() })
+  service = await start(readConfig(configSchema, environment, optionNames), { reader: createMemoryLog() })
 })
 afterAll(async () => {
   await service?.[Symbol.asyncDispose]()
@@ -84,4 +81,21 @@ test('history is not available before its tables are there, and is as soon as th
 test('many questions at once wait for their turn, and each is answered', { timeout: 180_000 }, async () => {
   const answers = await Promise.all(Array.from({ length: 6 }, (_, index) => get(`/api/cost/bus-${index}`)))
   expect(answers.map(([status]) => status)).toEqual(Array<number>(6).fill(200))
+})
+
+test('a table whose columns are of other types is said, column by column', { timeout: 180_000 }, async () => {
+  await run(`CREATE DATABASE ${database}_wrong`)
+  await run(`CREATE TABLE ${database}_wrong.sensor (\`timestamp\` BIGINT, sensor STRING, uuid STRING, value DOUBLE)`)
+  await run(`CREATE TABLE ${database}_wrong.anomaly LIKE ${database}.anomaly`)
+  const elsewhere = { ...environment, HS2_URL: url.href.replace(database, `${database}_wrong`) }
+  await using other = await start(readConfig(configSchema, elsewhere, optionNames), { reader: createMemoryLog() })
+  const checks = async () => (await (await fetch(`${other.url}/readyz`)).json()) as { status: string; checks: object }
+  await expect.poll(checks, { timeout: 60_000 }).toMatchObject({
+    checks: {
+      warehouse:
+        'table sensor: column timestamp is BIGINT, and should be a text; table sensor: column value is DOUBLE, and should be a text',
+    },
+  })
+  expect((await fetch(`${other.url}/readyz`)).status).toBe((await fetch(`${service.url}/readyz`)).status)
+  await run(`DROP DATABASE ${database}_wrong CASCADE`)
 })

@@ -1,9 +1,11 @@
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { refreshStatements } from '@flasktoria/warehouse/table-profile'
+import { profileMistakes } from '@flasktoria/warehouse/profile-check'
+import { refreshStatements, type TableProfile } from '@flasktoria/warehouse/table-profile'
 import type { Warehouse } from '@flasktoria/warehouse/warehouse'
 import type { Hs2Warehouse, StatementReport } from '@flasktoria/warehouse/warehouse-hs2'
 import type { Config } from './config.ts'
+import { TableCheck } from './table-check.ts'
 
 /** Until then a session may not see files that were written since; the recent window covers far more. */
 const refreshEveryMs = 5_000
@@ -13,6 +15,11 @@ const statementsPerRequest = 3
 
 /** What is left of a question's time for its answer after the longest wait for a turn. */
 const answerShare = 0.2
+
+/** Spark compiles itself at its first statement. */
+const describeWithinMs = 60_000
+/** As long as they are not as the profile says. */
+const checkTablesEveryMs = 15_000
 
 /** A server that takes longer is used when it answers: live answers need none, and are not kept waiting. */
 const waitForFirstMs = 1_000
@@ -36,7 +43,25 @@ export async function openWarehouse(config: Config, metrics: Metrics, logger: Lo
     onStatement: countStatements(metrics, logger),
   })
   showPool(metrics, warehouse)
-  return warehouse
+  return withTableCheck(warehouse, profile, logger)
+}
+
+/** The warehouse, which also tells when its tables are not as the profile says. */
+function withTableCheck(warehouse: Warehouse, profile: TableProfile, logger: Logger): Warehouse {
+  const look = (signal: AbortSignal) => profileMistakes(warehouse, profile, { signal, deadlineMs: describeWithinMs })
+  const check = new TableCheck(look, logger, checkTablesEveryMs)
+  return {
+    get dialect() {
+      return warehouse.dialect
+    },
+    query: (sql, options) => warehouse.query(sql, options),
+    execute: (sql, options) => warehouse.execute(sql, options),
+    failing: () => warehouse.failing() ?? check.failing(),
+    async close() {
+      await check.close()
+      await warehouse.close()
+    },
+  }
 }
 
 function countStatements(metrics: Metrics, logger: Logger): (report: StatementReport) => void {

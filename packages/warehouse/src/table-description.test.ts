@@ -1,6 +1,6 @@
-import { tableProfiles } from '@flasktoria/warehouse/table-profile'
 import { expect, test } from 'vitest'
 import { columnMistakes, readDescription } from './table-description.ts'
+import { tableProfiles } from './table-profile.ts'
 
 /** As Hive 4 and Impala write it: names are padded, and the columns have a heading of their own. */
 const hive = [

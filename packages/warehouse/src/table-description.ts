@@ -1,5 +1,5 @@
-import type { TableFacts } from '@flasktoria/warehouse/table-profile'
-import type { Cell } from '@flasktoria/warehouse/warehouse'
+import { tableName, type TableFacts, type TableProfile } from './table-profile.ts'
+import type { Cell, QueryOptions, Warehouse } from './warehouse.ts'
 
 /** What DESCRIBE FORMATTED says of a table, as far as it concerns us. Names and types in lower case. */
 export type Description = {
@@ -7,6 +7,22 @@ export type Description = {
   columns: ReadonlyMap<string, string>
   partitions: ReadonlySet<string>
   isInHbase: boolean
+}
+
+const maxRows = 5000
+
+/** Asks the engine what a table is like. @throws WarehouseError */
+export async function describeTable(
+  warehouse: Warehouse,
+  profile: TableProfile,
+  table: TableFacts,
+  limits: Omit<QueryOptions, 'maxRows'>,
+): Promise<Description> {
+  const sql = `DESCRIBE FORMATTED ${tableName(warehouse.dialect, profile, table)}`
+  const rows: Cell[][] = []
+  for await (const { rowCount, values } of warehouse.query(sql, { ...limits, maxRows }))
+    for (let row = 0; row < rowCount; row++) rows.push(values.map((column) => column[row] ?? null))
+  return readDescription(rows)
 }
 
 /**
