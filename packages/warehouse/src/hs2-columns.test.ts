@@ -56,6 +56,16 @@ describe('rows of an answer', () => {
     })
   })
 
+  it('have every text, in whatever letters and however long', () => {
+    const plain = fc.string({ maxLength: 200 })
+    const texts = fc.array(fc.oneof(plain, plain, fc.string({ unit: 'grapheme' })), { maxLength: 20 })
+    fc.assert(
+      fc.property(fc.oneof(fc.array(plain), texts), (values) => {
+        expect(firstColumn(column(7, types.string, values.map(wire.text)))).toEqual(values)
+      }),
+    )
+  })
+
   it('have exact 64-bit integers: a number where one can say it, else a bigint', () => {
     fc.assert(
       fc.property(fc.array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })), (values) => {

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { fixedSize, thriftType } from './hs2-thrift-types.ts'
 import { WarehouseError, type Cell } from './warehouse.ts'
 
@@ -102,20 +103,38 @@ const readI64 = (view: DataView, at: number): number | bigint => {
   return Number.isSafeInteger(value) ? value : view.getBigInt64(at)
 }
 
+/**
+ * Nearly all of an answer is text, and nearly all text is ASCII: then one string is made of a whole column, lengths and all,
+ * and the values are slices of it, at a third of the cost.
+ */
 const readTexts: ReadValues = (reader) => {
   const count = reader.list(4)
-  const { bytes, view } = reader
+  const { bytes, position: first } = reader
+  const ends = readEnds(bytes, first, count)
+  reader.position = count === 0 ? first : ends[count - 1]!
+  const all = bytes.subarray(first, reader.position)
+  const text = isAscii(all) ? all.toString('latin1') : undefined
   const values: Cell[] = []
-  let at = reader.position
+  let start = first + 4
   for (let index = 0; index < count; index++) {
-    const size = at + 4 <= bytes.length ? view.getInt32(at) : -1
-    const end = at + 4 + size
-    if (size < 0 || end > bytes.length) throw malformed('it ends inside a value')
-    values.push(bytes.toString('utf8', at + 4, end))
-    at = end
+    const end = ends[index]!
+    values.push(text === undefined ? bytes.toString('utf8', start, end) : text.slice(start - first, end - first))
+    start = end + 4
   }
-  reader.position = at
   return values
+}
+
+/** Where each of some texts ends that stand behind one another, each with its length in front. */
+function readEnds(bytes: Buffer, first: number, count: number): Int32Array {
+  const ends = new Int32Array(count)
+  let at = first
+  for (let index = 0; index < count; index++) {
+    const size = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+    at += 4 + size
+    if (size < 0 || at > bytes.length) throw malformed('it ends inside a value')
+    ends[index] = at
+  }
+  return ends
 }
 
 const readBinaries: ReadValues = (reader) => {
