@@ -10,12 +10,28 @@ export const errorSchema = z
   .meta({ id: 'Error' })
 export type ErrorBody = z.infer<typeof errorSchema>
 
+/** The same below /api/v1, as RFC 9457 has it. */
+export const problemSchema = z
+  .object({
+    type: z.string().meta({ description: 'A URN that ends in `code`.' }),
+    title: z.string().meta({ description: 'What such problems have in common.' }),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What is wrong here, for a human.' }),
+    code: z.string().meta({ description: 'What a program tells problems apart by.' }),
+    fields: z.array(z.string()).meta({ description: 'The offending parameters.' }),
+    requestId: z.string().meta({ description: 'What our log calls this request.' }),
+  })
+  .meta({ id: 'Problem' })
+export type ProblemBody = z.infer<typeof problemSchema>
+export const problemMediaType = 'application/problem+json'
+
 /** Every problem that the API can answer with. `retryable`: the same request may succeed later. */
 export const problems = {
   invalid_request: { status: 400, title: 'The request is malformed.', retryable: false },
   invalid_parameter: { status: 400, title: 'A parameter is missing or malformed.', retryable: false },
   not_found: { status: 404, title: 'There is nothing at this path.', retryable: false },
   method_not_allowed: { status: 405, title: 'This path does not know that method.', retryable: false },
+  not_acceptable: { status: 406, title: 'There is no such form of the answer.', retryable: false },
   request_timeout: { status: 408, title: 'The request did not arrive in time.', retryable: true },
   body_too_large: { status: 413, title: 'The body is too large.', retryable: false },
   uri_too_long: { status: 414, title: 'The URL is too long.', retryable: false },
@@ -40,4 +56,19 @@ export const errorBody = (
   code: problems[code].status,
   message,
   fields: fields.join(','),
+})
+
+export const problemBody = (
+  code: ProblemCode,
+  requestId: string,
+  detail: string = problems[code].title,
+  fields: readonly string[] = [],
+): ProblemBody => ({
+  type: `urn:flasktoria:problem:${code}`,
+  title: problems[code].title,
+  status: problems[code].status,
+  detail,
+  code,
+  fields: [...fields],
+  requestId,
 })

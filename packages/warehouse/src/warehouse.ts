@@ -16,6 +16,8 @@ export type QueryOptions = {
 /** The SQL engine with the history. */
 export interface Warehouse {
   readonly dialect: Dialect
+  /** Set where answers are held as a whole before their first row comes: ask for more rows than so many in parts. */
+  readonly pageRows?: number
   /**
    * Runs one statement. Batches come as the consumer asks for them; leaving the loop, an abort or the deadline cancels the
    * statement in the engine. @throws WarehouseError

@@ -21,6 +21,17 @@ export function readPeriod(parameters: { start_ts: string; end_ts?: string | und
 const clamp = (ts: bigint, now: number): number => Math.min(Math.max(Number(ts), earliestMs), now)
 
 /**
+ * The period that `from` and `to` name below /api/v1; an end in the future is now.
+ * @throws Problem
+ */
+export function periodOf(asked: { from: number; to?: number | undefined }, now: number): Period {
+  const { from, to = now } = asked
+  if (from > now) throw new Problem('invalid_parameter', 'from is in the future.', ['from'])
+  if (from > to) throw new Problem('invalid_parameter', 'from is behind to.', ['from', 'to'])
+  return { from, to: Math.min(to, now) }
+}
+
+/**
  * The sensors that a comma-separated list names, each once, in its order.
  * @throws Problem
  */

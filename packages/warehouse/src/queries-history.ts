@@ -1,0 +1,138 @@
+import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
+import type { Dialect } from './dialect.ts'
+import { equals, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import type { TableProfile } from './table-profile.ts'
+import type { Cell, ColumnBatch } from './warehouse.ts'
+
+/** Where a reading stands: oldest first, those of one time in the order of their sensors' bytes. */
+export type ReadingKey = { timestamp: number; sensor: string }
+
+type SeriesQuestion = Period & {
+  vehicle: string
+  /** At least one. */
+  sensors: readonly string[]
+}
+export type PageQuestion = SeriesQuestion & {
+  /** Only what stands behind it. */
+  after?: ReadingKey | undefined
+  limit: number
+}
+export type BucketsQuestion = SeriesQuestion & { bucketMs: number; origin: number }
+
+/** What the readings of a sensor come to in a bucket of time. Of equal readings the earliest one counts. */
+export type Bucket = {
+  sensor: string
+  /** Begin of the bucket. */
+  start: number
+  count: number
+  sum: number
+  first: number
+  firstAt: number
+  last: number
+  lastAt: number
+  min: number
+  minAt: number
+  max: number
+  maxAt: number
+}
+
+function seriesRows(dialect: Dialect, profile: TableProfile, question: SeriesQuestion, more: readonly string[] = []) {
+  const { sensor: table } = profile
+  if (question.sensors.length === 0) throw new RangeError('a question without sensors')
+  const { form, column } = table.value
+  const where = [
+    equals(dialect, table.vehicle, question.vehicle),
+    `${dialect.identifier(table.sensor)} IN (${question.sensors.map(dialect.text).join(', ')})`,
+    // Words and positions have no number: they must neither count against the limit nor stand for a reading.
+    `${form === 'number' ? dialect.identifier(column) : numberOf(dialect, table)} IS NOT NULL`,
+    ...more,
+  ]
+  return rowsOf(dialect, profile, table, where, question)
+}
+
+/** Readings of some sensors of one vehicle, oldest first, from a key on; `readPage` reads the answer. */
+export function pageSql(dialect: Dialect, profile: TableProfile, question: PageQuestion): string {
+  const { sensor: table } = profile
+  const { after } = question
+  const sensor = dialect.identifier(table.sensor)
+  const ts = timestampOf(dialect, table)
+  const from = Math.max(question.from, after?.timestamp ?? question.from)
+  const behind = after && [`(${ts} > ${dialect.integer(after.timestamp)} OR ${sensor} > ${dialect.text(after.sensor)})`]
+  const columns = [`${ts} AS r_ts`, `${sensor} AS r_sensor`, `${dialect.identifier(table.value.column)} AS r_value`]
+  return (
+    `SELECT ${columns.join(', ')} FROM ${seriesRows(dialect, profile, { ...question, from }, behind)} ` +
+    `ORDER BY r_ts ASC NULLS LAST, r_sensor ASC NULLS LAST, r_value ASC NULLS LAST LIMIT ${dialect.integer(question.limit)}`
+  )
+}
+
+export type PageColumns = { timestamps: readonly number[]; sensors: readonly string[]; values: number[] }
+
+/** The rows of an answer, by column. A value that is no finite number is NaN. */
+export function readPage(profile: TableProfile, { values }: ColumnBatch): PageColumns {
+  const [timestamps = [], sensors = [], cells = []] = values
+  const read = profile.sensor.value.form === 'labelled' ? labelledNumber : finiteNumber
+  return { timestamps: timestamps.map(numberCell), sensors: sensors.map(textCell), values: cells.map(read) }
+}
+
+const labelledNumber = (cell: Cell): number => decimalNumber(textAfterLabel(textCell(cell)) ?? '') ?? Number.NaN
+const finiteNumber = (cell: Cell): number => {
+  const value = numberCell(cell)
+  return Number.isFinite(value) ? value : Number.NaN
+}
+
+/**
+ * What the readings of some sensors come to in buckets of time, in the order of their begins and sensors; `readBuckets` reads
+ * the answer. Buckets begin at multiples of their length from `origin` on, which is not behind the period. Of readings that
+ * stand twice, one counts.
+ */
+export function bucketsSql(dialect: Dialect, profile: TableProfile, question: BucketsQuestion): string {
+  const { sensor: table } = profile
+  const [origin, length] = [dialect.integer(question.origin), dialect.integer(question.bucketMs)]
+  const readings =
+    `SELECT ${dialect.identifier(table.sensor)} AS b_sensor, ${timestampOf(dialect, table)} AS b_ts, ` +
+    `${numberOf(dialect, table)} AS b_value FROM ${seriesRows(dialect, profile, question)}`
+  const once =
+    `SELECT b_sensor, b_ts, b_ts - (b_ts - ${origin}) % ${length} AS b_start, MIN(b_value) AS b_value ` +
+    `FROM (${readings}) r WHERE b_value IS NOT NULL GROUP BY b_sensor, b_ts`
+  const ends = ['MIN(b_ts)', 'MAX(b_ts)', 'MIN(b_value)', 'MAX(b_value)'].map(
+    (end, index) => `${end} OVER (PARTITION BY b_sensor, b_start) AS b_${endNames[index]}`,
+  )
+  const columns = [
+    'b_sensor',
+    'b_start',
+    'COUNT(*) AS b_count',
+    'SUM(b_value) AS b_sum',
+    'MAX(CASE WHEN b_ts = b_first THEN b_value END) AS first_value',
+    'MIN(b_ts) AS first_ts',
+    'MAX(CASE WHEN b_ts = b_last THEN b_value END) AS last_value',
+    'MAX(b_ts) AS last_ts',
+    'MIN(b_value) AS min_value',
+    'MIN(CASE WHEN b_value = b_min THEN b_ts END) AS min_ts',
+    'MAX(b_value) AS max_value',
+    'MIN(CASE WHEN b_value = b_max THEN b_ts END) AS max_ts',
+  ]
+  return (
+    `SELECT ${columns.join(', ')} FROM (SELECT o.*, ${ends.join(', ')} FROM (${once}) o) e ` +
+    `GROUP BY b_sensor, b_start ORDER BY b_start, b_sensor`
+  )
+}
+const endNames = ['first', 'last', 'min', 'max']
+
+export function* readBuckets({ rowCount, values }: ColumnBatch): Generator<Bucket> {
+  const cell = (column: number, row: number) => numberCell(values[column]?.[row])
+  for (let row = 0; row < rowCount; row++)
+    yield {
+      sensor: textCell(values[0]?.[row]),
+      start: cell(1, row),
+      count: cell(2, row),
+      sum: cell(3, row),
+      first: cell(4, row),
+      firstAt: cell(5, row),
+      last: cell(6, row),
+      lastAt: cell(7, row),
+      min: cell(8, row),
+      minAt: cell(9, row),
+      max: cell(10, row),
+      maxAt: cell(11, row),
+    }
+}

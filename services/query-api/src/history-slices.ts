@@ -1,0 +1,65 @@
+import type { Bucket, PageColumns, PageQuestion, ReadingKey } from '@flasktoria/warehouse/queries-history'
+import type { Period } from '@flasktoria/warehouse/queries'
+
+// For engines that hold the answer of a statement as a whole: a long question is asked in slices of its period, each as long
+// as the rows of the one before suggest, so that neither the engine nor we ever hold much, and no slice is read in vain.
+
+const hourMs = 3_600_000
+const shortestMs = 1_000
+const growth = 4
+
+/** Pages of at most `pageRows` rows, one statement each, up to `limit` rows together. */
+export async function* pagesInSlices(
+  { from, to, limit, ...question }: PageQuestion,
+  pageRows: number,
+  ask: (page: PageQuestion) => AsyncIterable<PageColumns>,
+): AsyncGenerator<PageColumns> {
+  let after = question.after
+  let start = Math.max(from, after?.timestamp ?? from)
+  let span = hourMs
+  while (start <= to && limit > 0) {
+    const end = Math.min(to, start + span - 1)
+    const wanted = Math.min(pageRows, limit)
+    let rows = 0
+    let last: ReadingKey | undefined
+    for await (const columns of ask({ ...question, from: start, to: end, after, limit: wanted })) {
+      rows += columns.timestamps.length
+      last = lastKey(columns)
+      yield columns
+    }
+    limit -= rows
+    if (rows < wanted || last === undefined) {
+      start = end + 1
+      after = undefined
+      if (rows < wanted / growth) span *= growth
+    } else {
+      span = Math.max(shortestMs, last.timestamp - start)
+      start = last.timestamp
+      after = last
+    }
+  }
+}
+
+/** Buckets out of about `sliceRows` readings a statement. One that lies across two slices comes in two parts. */
+export async function* bucketsInSlices(
+  { from, to }: Period,
+  sliceRows: number,
+  ask: (slice: Period) => AsyncIterable<readonly Bucket[]>,
+): AsyncGenerator<readonly Bucket[]> {
+  let span = hourMs
+  for (let start = from; start <= to;) {
+    const end = Math.min(to, start + span - 1)
+    let rows = 0
+    for await (const buckets of ask({ from: start, to: end })) {
+      rows = buckets.reduce((sum, { count }) => sum + count, rows)
+      yield buckets
+    }
+    start = end + 1
+    span = Math.max(shortestMs, Math.floor(Math.min(span * growth, (span * sliceRows) / Math.max(1, rows))))
+  }
+}
+
+export function lastKey({ timestamps, sensors }: Omit<PageColumns, 'values'>): ReadingKey | undefined {
+  const timestamp = timestamps.at(-1)
+  return timestamp === undefined ? undefined : { timestamp, sensor: sensors.at(-1)! }
+}

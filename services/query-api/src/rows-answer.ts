@@ -1,0 +1,81 @@
+import { mediaTypes } from '@flasktoria/contracts/operation'
+import { problemBody } from '@flasktoria/contracts/problems'
+import type { RowsEnd } from '@flasktoria/contracts/rest-v1'
+import type { ColumnBatch } from '@flasktoria/warehouse/warehouse'
+import type { Context } from 'hono'
+import { setImmediate as turn } from 'node:timers/promises'
+import { problemOf } from './problem.ts'
+import type { RequestEnv } from './request-env.ts'
+import { createRowWriter, type RowFormat, type RowWriter } from './row-formats.ts'
+
+/** Rows by column, batch by batch, and how the answer ends. */
+export type Rows = AsyncGenerator<ColumnBatch, RowsEnd>
+
+/**
+ * Answers with rows as they come: the next batch is asked for when the client has taken the one before. What fails before the
+ * first row is a problem like any other; what fails later cuts the answer off, so that it never passes for a whole one.
+ * `head`: what JSON says before the rows.
+ */
+export async function answerRows(
+  c: Context<RequestEnv>,
+  { format, columns, head = {}, rows }: { format: RowFormat; columns: readonly string[]; head?: object; rows: Rows },
+): Promise<Response> {
+  const first = await rows.next()
+  c.header('Content-Type', format === 'csv' ? `${mediaTypes.csv}; charset=utf-8; header=present` : mediaTypes[format])
+  // Else the headers would wait for the second batch.
+  c.header('Transfer-Encoding', 'chunked')
+  if (c.req.method === 'HEAD') {
+    await leave(rows)
+    return c.body(null)
+  }
+  const writer = createRowWriter(format, columns, head)
+  return c.body(streamOf(c, writer, piecesOf(writer, first, rows), () => leave(rows)))
+}
+
+async function* piecesOf(writer: RowWriter, first: IteratorResult<ColumnBatch, RowsEnd>, rows: Rows) {
+  let text = writer.begin
+  let step = first
+  for (; !step.done; step = await rows.next()) {
+    text += writer.rows(step.value)
+    if (text !== '') yield text
+    text = ''
+  }
+  yield text + writer.end(step.value)
+}
+
+/** Whoever leaves before the end gets none. */
+const leave = async (rows: Rows): Promise<void> => void (await rows.return(undefined as never))
+
+function streamOf(
+  c: Context<RequestEnv>,
+  writer: RowWriter,
+  pieces: AsyncGenerator<string>,
+  cancel: () => Promise<void>,
+): ReadableStream {
+  const encoder = new TextEncoder()
+  let failure: unknown
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (failure !== undefined) {
+          // What was said of it is on its way now.
+          await turn()
+          return controller.error(failure)
+        }
+        try {
+          const { done, value } = await pieces.next()
+          if (done) controller.close()
+          else controller.enqueue(encoder.encode(value))
+        } catch (error) {
+          const problem = problemOf(error)
+          c.get('report')(problem)
+          failure = error
+          const said = writer.failure(problemBody(problem.code, c.get('requestId'), problem.message, problem.fields))
+          controller.enqueue(encoder.encode(said))
+        }
+      },
+      cancel,
+    },
+    { highWaterMark: 0 },
+  )
+}
