@@ -1,3 +1,5 @@
+import { sensorIdSchema } from '@flasktoria/contracts/identifiers'
+import { positionSensor } from '@flasktoria/contracts/records'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { Dialect } from './dialect.ts'
@@ -23,6 +25,17 @@ const rowKeySchema = z
   .optional()
   .meta({ description: 'HBase: the row key is `<shard>_<timestamp…>`, and only a range of it is not a full scan.' })
 
+const positionSchema = z
+  .discriminatedUnion('form', [
+    z.strictObject({ form: z.literal('columns'), sensor: sensorIdSchema, lat: nameSchema, long: nameSchema }),
+    z.strictObject({ form: z.literal('labelled'), sensor: sensorIdSchema }),
+  ])
+  .optional()
+  .meta({
+    description:
+      'The rows that say where a vehicle was: those of one sensor, with two columns in degrees, or with the text `<label>: [<lat>,<long>]` as value; absent: none do.',
+  })
+
 export const tableProfileSchema = z.strictObject({
   database: nameSchema.optional().meta({ description: "Absent: the session's own." }),
   sensor: z.strictObject({
@@ -34,6 +47,7 @@ export const tableProfileSchema = z.strictObject({
       column: nameSchema,
       form: z.enum(['number', 'labelled']).meta({ description: 'A DOUBLE, or the text `<label>: 12.3`.' }),
     }),
+    position: positionSchema,
     day: daySchema,
     rowKey: rowKeySchema,
   }),
@@ -63,6 +77,7 @@ const own: TableProfile = {
     sensor: 'sensor',
     timestamp: { column: 'ts', type: 'bigint' },
     value: { column: 'value', form: 'number' },
+    position: { form: 'columns', sensor: positionSensor, lat: 'lat', long: 'long' },
     day: 'day',
   },
   anomaly: {
@@ -86,6 +101,7 @@ const legacy: TableProfile = {
     sensor: 'sensor',
     timestamp: { column: 'timestamp', type: 'string' },
     value: { column: 'value', form: 'labelled' },
+    position: { form: 'labelled', sensor: positionSensor },
   },
   anomaly: {
     table: 'anomaly',

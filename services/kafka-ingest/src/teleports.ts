@@ -1,3 +1,4 @@
+import { distanceMetres } from '@flasktoria/contracts/distance'
 import type { Interpreter } from './interpret.ts'
 import { RecentMap } from './recent-map.ts'
 import type { Fix } from './validate.ts'
@@ -7,8 +8,6 @@ const slackMetres = 1_000
 /** Surely nearer than the slack, in degrees. */
 const near = 0.006
 const maxVehicles = 100_000
-const earthRadiusMetres = 6_371_000
-const radians = Math.PI / 180
 
 type Place = { ts: number; lat: number; long: number }
 type Vehicle = {
@@ -87,12 +86,4 @@ function moveTo(vehicle: Vehicle, { ts, lat, long }: Fix): void {
   place.lat = lat
   place.long = long
   vehicle.suspect = undefined
-}
-
-/** On a sphere (haversine): within half a percent of the earth. */
-function distanceMetres(a: Place, b: Place): number {
-  const halfLat = Math.sin(((b.lat - a.lat) * radians) / 2)
-  const halfLong = Math.sin(((b.long - a.long) * radians) / 2)
-  const chord = halfLat * halfLat + Math.cos(a.lat * radians) * Math.cos(b.lat * radians) * halfLong * halfLong
-  return 2 * earthRadiusMetres * Math.asin(Math.min(1, Math.sqrt(chord)))
 }
