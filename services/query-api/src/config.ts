@@ -6,10 +6,11 @@ import {
   vehicleNamesSchema,
 } from '@flasktoria/contracts/catalogue'
 import { logLevels } from '@flasktoria/service-kit/logger'
-import { jsonFile } from '@flasktoria/service-kit/options'
+import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { tableProfileOptionSchema } from '@flasktoria/warehouse/table-profile'
 import { z } from 'zod'
+import { readOrigins } from './cors.ts'
 
 const count = (fallback: number, description: string, max = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number().int().min(1).max(max).default(fallback).meta({ description })
@@ -43,6 +44,17 @@ const options = z.object({
     64,
     'Most requests that ask the warehouse at once; the next one gets 503 with Retry-After.',
   ),
+  HISTORY_RATE_BURST: count(1_000, 'Most questions about history that a client may ask at once; beyond it is 429.'),
+  HISTORY_RATE_PER_SECOND: count(100, 'How many of them come back in a second.'),
+  SETTLED_AFTER_MS: count(
+    86_400_000,
+    'So long after its end a period is settled: late records do not come any more, and browsers keep its answers for a day.',
+  ),
+  CORS_ORIGINS: z
+    .string()
+    .default('*')
+    .transform(parsed(readOrigins))
+    .meta({ description: "Origins whose pages may read the answers, comma separated; `*`: everybody's." }),
   QUERY_DEADLINE_MS: count(
     30_000,
     'Longest that a question to the warehouse may take, from the request to the last row.',

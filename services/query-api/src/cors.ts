@@ -4,6 +4,15 @@ import type { RequestEnv } from './request-env.ts'
 /** Whose pages may read the answers: `*` is everybody's. */
 export type AllowedOrigins = '*' | readonly string[]
 
+/** @throws Error for what no browser would send as its `Origin` */
+export function readOrigins(text: string): AllowedOrigins {
+  if (text.trim() === '*') return '*'
+  const origins = text.split(',').map((origin) => origin.trim())
+  const wrong = origins.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin)
+  if (wrong === undefined) return origins
+  throw new Error(`${JSON.stringify(wrong)} is no origin, such as https://fleet.example.com`)
+}
+
 /** What a page may see of an answer beside its body. */
 const exposed = [
   'Content-Disposition',

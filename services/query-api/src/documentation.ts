@@ -2,6 +2,7 @@ import type { Hono } from 'hono'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { answerContent, Content } from './conditional.ts'
 import { serveMethods } from './operation-routes.ts'
 import type { RequestEnv } from './request-env.ts'
 
@@ -35,10 +36,15 @@ const contracts = join(dirname(require.resolve('@flasktoria/contracts/rest')), '
 
 /** The definitions, and a page to read and try them: everything from this process, read once. */
 export function serveDocumentation(app: Hono<RequestEnv>): void {
-  const serve = (path: string, contentType: string, content: string | Buffer<ArrayBuffer>, headers = {}) =>
+  const serve = (path: string, contentType: string, bytes: string | Buffer<ArrayBuffer>, headers = {}) => {
+    const content = new Content(bytes)
     serveMethods(app, path, {
-      GET: (c) => c.body(content, 200, { 'Content-Type': contentType, ...headers }),
+      GET: (c) => {
+        c.header('Cache-Control', 'no-cache')
+        return answerContent(c, content, { 'Content-Type': contentType, ...headers })
+      },
     })
+  }
 
   for (const [path, file] of [
     ['/api/swagger.json', 'openapi.json'],

@@ -29,7 +29,6 @@ export function limitRate({ burst, perSecond }: RatePolicy, now: () => number): 
   }
 
   return (c, next) => {
-    if (c.req.method === 'OPTIONS') return next()
     const allowance = allowanceOf(clientKey(c))
     const at = now()
     const isAllowed = allowance.take(at)

@@ -1,4 +1,4 @@
-import type { Context } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import type { RequestEnv } from './request-env.ts'
 
 /** RFC 7240: one preference of several, which may have parameters; of two `wait` the first counts. */
@@ -10,11 +10,23 @@ export function readWait(prefer: string | undefined): number | undefined {
   return seconds > 0 ? seconds : undefined
 }
 
-/** The time that the answer may take, in milliseconds: as the caller prefers, who is told so, but not longer than `maxMs`. */
-export function deadlineOf(c: Context<RequestEnv>, maxMs: number): number {
-  const seconds = readWait(c.req.header('Prefer'))
-  if (seconds === undefined) return maxMs
-  const deadlineMs = Math.min(seconds * 1_000, maxMs)
-  c.header('Preference-Applied', `wait=${Math.ceil(deadlineMs / 1_000)}`)
-  return deadlineMs
-}
+/**
+ * Sets `signal`, which aborts when nobody waits for the answer any more: the client went away, or the time is over that it
+ * prefers to wait, which it is told. Nobody waits for longer than `maxMs` anyway.
+ */
+export const limitWait =
+  (maxMs: number): MiddlewareHandler<RequestEnv> =>
+  (c, next) => {
+    const { signal } = c.req.raw
+    const seconds = readWait(c.req.header('Prefer'))
+    if (seconds === undefined) c.set('signal', signal)
+    else {
+      const waitMs = Math.min(seconds * 1_000, maxMs)
+      c.header('Preference-Applied', `wait=${Math.ceil(waitMs / 1_000)}`)
+      c.set('signal', AbortSignal.any([signal, AbortSignal.timeout(waitMs)]))
+    }
+    return next()
+  }
+
+/** Whether the signal aborted since the time was over. */
+export const isOverdue = ({ reason }: AbortSignal): boolean => reason instanceof Error && reason.name === 'TimeoutError'
