@@ -28,7 +28,7 @@ beforeAll(async () => {
     `INSERT INTO ${database}.sensor_history PARTITION (day=20261124) VALUES ('v', 's', 1764000000000, 1.0, '1', NULL, NULL)`,
     `INSERT INTO ${database}.anomaly_history PARTITION (day=20261124) VALUES ('v', 's', 1764000000000, 'd', 'c', 1, 'r', 'e')`,
     `CREATE TABLE ${database}.wrong (uuid STRING, sensor STRING, ts STRING, value STRING) USING parquet`,
-    `CREATE TABLE ${database}.flat (uuid STRING, sensor STRING, ts BIGINT, value DOUBLE, day INT) USING parquet`,
+    `CREATE TABLE ${database}.flat (uuid STRING, sensor STRING, ts BIGINT, value DOUBLE, lat DOUBLE, long DOUBLE, day INT) USING parquet`,
   ])
   await executeHs2(url.replace('/?', `/${database}?`), ({ dialect }) => legacyTableStatements(dialect))
 })
@@ -80,6 +80,8 @@ test('columns of other types, and ones that are missing, are named', async () =>
     details: [
       'column ts is STRING, and should be a BIGINT of epoch milliseconds',
       'column value is STRING, and should be a number',
+      'there is no column lat (there are uuid, sensor, ts, value)',
+      'there is no column long (there are uuid, sensor, ts, value)',
       'there is no column day (there are uuid, sensor, ts, value)',
     ],
   })

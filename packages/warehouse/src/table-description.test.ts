@@ -9,6 +9,8 @@ const hive = [
   ['sensor              ', 'varchar(64)         ', ''],
   ['ts                  ', 'bigint              ', ''],
   ['value               ', 'double              ', ''],
+  ['lat                 ', 'double              ', ''],
+  ['long                ', 'double              ', ''],
   ['', null, null],
   ['# Partition Information', null, null],
   ['# col_name            ', 'data_type           ', 'comment             '],
@@ -35,6 +37,8 @@ test('columns and partitions are told from what else stands in a description', (
     sensor: 'varchar(64)',
     ts: 'bigint',
     value: 'double',
+    lat: 'double',
+    long: 'double',
     day: 'int',
   })
   expect([...description.partitions]).toEqual(['day'])
@@ -54,7 +58,7 @@ test('a table in HBase is recognised', () => {
 
 test('each column that is not as the profile says is a sentence', () => {
   expect(columnMistakes(readDescription(hive), tableProfiles.legacy.sensor)).toEqual([
-    'there is no column timestamp (there are uuid, sensor, ts, value, day)',
+    'there is no column timestamp (there are uuid, sensor, ts, value, lat, long, day)',
     'column value is DOUBLE, and should be a text',
   ])
 })

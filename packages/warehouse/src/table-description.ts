@@ -83,7 +83,13 @@ function own(table: TableFacts): [column: string, type: Type][] {
     return [
       [table.sensor, text],
       [table.value.column, table.value.form === 'number' ? number : text],
+      ...(table.position?.form === 'columns' ? positionColumns(table.position) : []),
     ]
   const texts = [table.detectionTime, table.confirmationTime, table.rootCause, table.recommendation]
   return [[table.anomalyId, integer], ...texts.flatMap((column) => (column ? [[column, text] as [string, Type]] : []))]
 }
+
+const positionColumns = ({ lat, long }: { lat: string; long: string }): [column: string, type: Type][] => [
+  [lat, number],
+  [long, number],
+]
