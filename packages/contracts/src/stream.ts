@@ -93,6 +93,22 @@ export const updateSubscriptionSchema = z
       'Changes a subscription in place: what is absent stays. `bbox` takes the place of `vehicles`, and the other way round. What becomes visible arrives as a snapshot, what is gone by `leave`.',
   })
 
+const muteFields = {
+  kind: z.enum(['position', 'sensordata', 'sensorstatus']).meta({ description: 'Anomalies cannot be muted.' }),
+  vehicle: vehicleIdSchema,
+  sensor: sensorIdSchema.optional().meta({ description: 'Absent: every sensor of the vehicle.' }),
+}
+
+export const muteSchema = z.object({ type: z.literal('mute'), ...muteFields }).meta({
+  id: 'Mute',
+  description:
+    'What `POST /api/wsctl` does, for the client of this socket: on all its sockets, and after a reconnect. Without a client id: for this session.',
+})
+
+export const unmuteSchema = z
+  .object({ type: z.literal('unmute'), ...muteFields })
+  .meta({ id: 'Unmute', description: 'Takes a mute back. What it hid comes at its present state.' })
+
 export const statsRequestSchema = z.object({ type: z.literal('stats') }).meta({ id: 'StatsRequest' })
 
 export const unsubscribeSchema = z
@@ -108,6 +124,8 @@ export const clientMessageSchema = z
     subscribeSchema,
     updateSubscriptionSchema,
     unsubscribeSchema,
+    muteSchema,
+    unmuteSchema,
     statsRequestSchema,
     pingSchema,
   ])
@@ -230,6 +248,8 @@ export const streamErrorSchema = z
       'unknown_subscription',
       'duplicate_subscription',
       'too_many_messages',
+      'too_many_mutes',
+      'mutes_unavailable',
     ]),
     message: z.string(),
     id: z.string().optional(),

@@ -14,7 +14,7 @@ async function follow(mutes: Mutes) {
   await clientMutes.start()
   const heard = (client: string) => {
     const rules: MuteRule[][] = []
-    return { rules, leave: clientMutes.enter(client, (some) => rules.push([...some])) }
+    return { rules, leave: clientMutes.enter(client, (some) => rules.push([...some])).leave }
   }
   return { clientMutes, heard, failures: () => failures }
 }

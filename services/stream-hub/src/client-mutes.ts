@@ -1,7 +1,13 @@
-import { MuteRules, type Mutes } from '@flasktoria/live-log/mutes'
+import { MuteRules, type MuteRule, type Mutes } from '@flasktoria/live-log/mutes'
 import type { Logger } from '@flasktoria/service-kit/logger'
 
 type Listener = (rules: MuteRules) => void
+/** What a session has muted: what its client has, or, without a client id, what it has itself. */
+export type SessionMutes = {
+  /** False: the bound of rules is reached. Rejects when the mutes can't be kept. */
+  change(rule: MuteRule): Promise<boolean>
+  leave(): void
+}
 type Client = { listeners: Set<Listener>; rules: MuteRules | undefined; isReading: boolean; isStale: boolean }
 
 type Deps = {
@@ -44,8 +50,9 @@ export class ClientMutes implements AsyncDisposable {
     }
   }
 
-  /** `listener` gets the rules of the client as soon as they are known, and whenever they changed; until the end that is returned. */
-  enter(client: string, listener: Listener): () => void {
+  /** `listener` gets the rules as soon as they are known, and whenever they changed, until the session leaves. */
+  enter(client: string | undefined, listener: Listener): SessionMutes {
+    if (client === undefined) return mutesOfNoClient(listener)
     let known = this.#clients.get(client)
     if (!known) {
       known = { listeners: new Set(), rules: undefined, isReading: false, isStale: false }
@@ -55,9 +62,12 @@ export class ClientMutes implements AsyncDisposable {
     const { listeners, rules } = known
     listeners.add(listener)
     if (rules) listener(rules)
-    return () => {
-      listeners.delete(listener)
-      if (listeners.size === 0 && this.#clients.get(client)?.listeners === listeners) this.#clients.delete(client)
+    return {
+      change: async (rule) => (await this.#deps.mutes.change(client, [rule]))[0]!,
+      leave: () => {
+        listeners.delete(listener)
+        if (listeners.size === 0 && this.#clients.get(client)?.listeners === listeners) this.#clients.delete(client)
+      },
     }
   }
 
@@ -103,5 +113,17 @@ export class ClientMutes implements AsyncDisposable {
       retry()
     }, this.#retryMs)
     this.#timers.add(timer)
+  }
+}
+
+function mutesOfNoClient(listener: Listener): SessionMutes {
+  const rules = new MuteRules()
+  return {
+    async change(rule) {
+      const isTaken = rules.apply(rule)
+      if (isTaken) listener(new MuteRules(rules))
+      return isTaken
+    },
+    leave() {},
   }
 }

@@ -26,13 +26,14 @@ function converse(protocol: 'plain' | 'v2' = 'v2') {
     onError: (code) => errors.push(code),
     now: () => clock.nowMs,
   })
+  const mutes = { change: () => new Promise<boolean>(() => {}), leave() {} }
   const connection = new TestConnection()
   const session = hub.open(connection, protocol, false)
   turn()
   /** What the hub says to one message, before anything else happens. */
   const say = (data: Uint8Array, isBinary = false): ServerMessage[] => {
     const before = connection.messages.length
-    conversation.hear(session, data, isBinary)
+    conversation.hear(session, data, isBinary, mutes)
     return connection.messages.slice(before)
   }
   return { say, session, connection, errors, turn, sayText: (text: string) => say(Buffer.from(text)) }
@@ -72,6 +73,15 @@ const messages = fc.oneof(
   subscribes,
   fc.tuple(names, wishes).map(([id, wish]) => ({ type: 'update', id, ...wish })),
   fc.record({ type: fc.constant('unsubscribe'), id: names }),
+  fc.record(
+    {
+      type: fc.constantFrom('mute', 'unmute'),
+      kind: fc.constantFrom('position', 'sensordata', 'sensorstatus'),
+      vehicle: names,
+      sensor: names,
+    },
+    { requiredKeys: ['type', 'kind', 'vehicle'] },
+  ),
   fc.constant({ type: 'stats' }),
   fc.record({ type: fc.constant('ping'), nonce: fc.string({ maxLength: 64 }) }, { requiredKeys: ['type'] }),
 ) as fc.Arbitrary<Record<string, unknown>>
@@ -80,7 +90,10 @@ const messages = fc.oneof(
 const mutants = fc
   .tuple(
     messages,
-    fc.oneof(fc.constantFrom('type', 'id', 'kinds', 'vehicles', 'bbox', 'maxRateHz', 'cursor', 'nonce'), fc.string()),
+    fc.oneof(
+      fc.constantFrom('type', 'id', 'kinds', 'vehicles', 'bbox', 'maxRateHz', 'cursor', 'nonce', 'vehicle'),
+      fc.string(),
+    ),
     fc.oneof(
       fc.jsonValue(),
       fc.constantFrom(-1, 0, 1e308, '', 'x'.repeat(65), ['\u0000'], [[]], [1, 2, 3], [0, 1, 0, -1], {}, [NaN]),
@@ -132,6 +145,7 @@ function wrongAnswer(text: string, answers: readonly ServerMessage[]): unknown {
   const { message } = parsed
   if (message.type === 'ping') return isDeepStrictEqual(answers, [{ ...message, type: 'pong' }]) ? undefined : answers
   if (message.type === 'stats') return isOnly({ type: 'stats' }) ? undefined : answers
+  if (message.type === 'mute' || message.type === 'unmute') return answers.length === 0 ? undefined : answers
   if (isOnly({ type: 'error', id: message.id })) return undefined
   // How fresh the data is, with the first subscription.
   const isAcknowledged = isDeepStrictEqual(answer, { type: 'ack', id: message.id })

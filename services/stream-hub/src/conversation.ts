@@ -6,9 +6,12 @@ import {
   type Subscribe,
   type UpdateSubscription,
 } from '@flasktoria/contracts/stream'
+import { maxRulesPerClient } from '@flasktoria/live-log/mutes'
+import type { SessionMutes } from './client-mutes.ts'
 import type { Hub } from './hub.ts'
 import type { Session } from './session.ts'
 
+type MuteMessage = Extract<ClientMessage, { type: 'mute' | 'unmute' }>
 type ErrorCode = Extract<ServerMessage, { type: 'error' }>['code']
 
 export type ConversationLimits = {
@@ -32,7 +35,7 @@ export class Conversation {
     this.#deps = deps
   }
 
-  hear(session: Session, data: Uint8Array, isBinary: boolean): void {
+  hear(session: Session, data: Uint8Array, isBinary: boolean, mutes: SessionMutes): void {
     const { hub } = this.#deps
     hub.hear(session)
     if (data.length > streamLimits.messageBytes) {
@@ -44,11 +47,11 @@ export class Conversation {
     if (!session.messages.take(this.#deps.now()))
       return this.#refuse(session, 'too_many_messages', `at most ${streamLimits.messagesPerSecond} messages a second`)
     const parsed = isBinary ? undefined : parse(decoder.decode(data))
-    if (parsed?.isValid) this.#answer(session, parsed.message)
+    if (parsed?.isValid) this.#answer(session, parsed.message, mutes)
     else this.#refuse(session, 'bad_message', parsed?.reason ?? 'messages are text', parsed?.id)
   }
 
-  #answer(session: Session, message: ClientMessage): void {
+  #answer(session: Session, message: ClientMessage, mutes: SessionMutes): void {
     const { hub, limits } = this.#deps
     const { subscriptions } = session
     switch (message.type) {
@@ -56,6 +59,9 @@ export class Conversation {
         return hub.say(session, { type: 'pong', ...(message.nonce !== undefined && { nonce: message.nonce }) })
       case 'stats':
         return hub.sayStats(session)
+      case 'mute':
+      case 'unmute':
+        return void this.#mute(session, message, mutes)
       case 'update':
         if (!subscriptions.has(message.id))
           return this.#refuse(session, 'unknown_subscription', 'there is no such subscription', message.id)
@@ -72,6 +78,16 @@ export class Conversation {
           return this.#refuse(session, 'too_many_subscriptions', this.#most, message.id)
         return hub.subscribe(session, message)
       }
+    }
+  }
+
+  async #mute(session: Session, message: MuteMessage, mutes: SessionMutes): Promise<void> {
+    const { type, kind, vehicle, sensor = '' } = message
+    try {
+      if (await mutes.change({ kind, vehicle, sensor, isMuted: type === 'mute' })) return
+      this.#refuse(session, 'too_many_mutes', `at most ${maxRulesPerClient} mutes`)
+    } catch {
+      this.#refuse(session, 'mutes_unavailable', 'mutes cannot be kept just now')
     }
   }
 

@@ -166,6 +166,7 @@ describe.each(['uws', 'ws'])('the hub, served by %s, goes on undisturbed', (tran
     ['updates', (index) => ({ type: 'update', id: 'all', bbox: [-10, -10, 10 + (index % 7), 10] })],
     ['pings', (index) => ({ type: 'ping', nonce: String(index) })],
     ['questions for its numbers', () => ({ type: 'stats' })],
+    ['mutes', (index) => ({ type: 'mute', kind: 'position', vehicle: `truck-${index}` })],
     ['subscriptions that it takes back', (index) => ({ type: index % 2 ? 'unsubscribe' : 'subscribe', id: 'again' })],
   ])('while somebody floods it with %s', async (_, make) => {
     const { log, raw, count, disturbance } = await besiege(transport)

@@ -1,6 +1,7 @@
 import { closeCodes } from '@flasktoria/contracts/close-codes'
 import { plainFrameSchema, streamLimits } from '@flasktoria/contracts/stream'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
+import { maxRulesPerClient, type Mutes } from '@flasktoria/live-log/mutes'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -176,6 +177,66 @@ describe('a mute', () => {
   })
 })
 
+describe('a mute that is said on the socket', () => {
+  const stop = { type: 'mute', kind: 'position', vehicle: 'truck-1' } as const
+  const seen = (client: { updates: readonly { vehicle_id: string }[] }) =>
+    client.updates.map((update) => update.vehicle_id)
+
+  test('holds for every socket of its client, and later ones', async () => {
+    const { log, mutes, plain, v2 } = await startHub()
+    const [client, other] = [await v2('/ws?client=client-that-mutes'), await plain('/ws?client=client-that-mutes')]
+    client.send(stop)
+    await eventually(async () => (await mutes.read('client-that-mutes')).length === 1)
+    const later = await plain('/ws?client=client-that-mutes')
+    await log.append([position('truck-1', 1), position('truck-2', 1)])
+    for (const socket of [other, later]) {
+      await eventually(() => socket.updates.length > 0)
+      expect(seen(socket)).toEqual(['truck-2'])
+    }
+    client.send({ ...stop, type: 'unmute' })
+    await eventually(() => other.updates.length === 2)
+    expect(seen(other)).toEqual(['truck-2', 'truck-1'])
+  })
+
+  test('holds for the one socket that has no client, and shows the present state when it is taken back', async () => {
+    const { log, v2 } = await startHub()
+    const [client, other] = [await v2(), await v2()]
+    for (const socket of [client, other]) socket.send({ type: 'subscribe', id: 'all' })
+    client.send(stop)
+    client.send({ ...stop, kind: 'sensordata', sensor: 's1' })
+    for (const socket of [client, other]) await socket.next('snapshot')
+    await log.append([position('truck-1', 1), sensordata('truck-1', 's1', 1), sensordata('truck-1', 's2', 1)])
+    await eventually(() => client.updates.length > 0 && other.updates.length === 3)
+    expect(client.updates).toMatchObject([{ sensor_id: 's2' }])
+    client.send({ ...stop, type: 'unmute' })
+    await eventually(() => client.updates.length === 2)
+    expect(client.updates[1]).toMatchObject({ vehicle_id: 'truck-1', lat: 1 })
+  })
+
+  test('is refused beyond what one client may mute, and while mutes cannot be kept', async () => {
+    const log = createMemoryLog()
+    const memory = createMemoryMutes()
+    const rules = Array.from({ length: maxRulesPerClient }, (_, index) => ({
+      kind: 'position' as const,
+      vehicle: `v${index}`,
+      sensor: '',
+      isMuted: true,
+    }))
+    await memory.change('client-that-is-full', rules)
+    const change: Mutes['change'] = (client, changes) =>
+      client === 'client-without-redis' ? Promise.reject(new Error('Redis is away')) : memory.change(client, changes)
+    const { v2 } = await startHub({}, log, { ...memory, change })
+    for (const [client, code] of [
+      ['client-that-is-full', 'too_many_mutes'],
+      ['client-without-redis', 'mutes_unavailable'],
+    ]) {
+      const socket = await v2(`/ws?client=${client}`)
+      socket.send(stop)
+      expect(await socket.next('error')).toMatchObject({ code })
+    }
+  })
+})
+
 describe('the hub', () => {
   test('sends its clients away when it stops: v2 with a time to come back, plain with 1001', async () => {
     const { hub, plain, v2 } = await startHub()
@@ -201,7 +262,7 @@ describe('the hub', () => {
   })
 
   test('is live but takes nobody before the log was read', async () => {
-    const away = { ...createMemoryLog(), follow: () => Promise.reject(new Error('away')) }
+    const away = { ...createMemoryLog(), follow: () => Promise.reject(new Error('client-without-redis')) }
     const { hub, get } = await startHub({}, away)
     expect((await get('/livez')).status).toBe(200)
     expect((await get('/readyz')).status).toBe(503)

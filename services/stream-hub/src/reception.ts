@@ -41,14 +41,14 @@ export class Reception {
   #receive(connection: Connection, protocol: 'plain' | 'v2', client: string | undefined): Receiver {
     const { hub, mutes, conversation } = this.#deps
     const session = hub.open(connection, protocol, client !== undefined)
-    const leave = client === undefined ? undefined : mutes.enter(client, (rules) => hub.setMutes(session, rules))
+    const own = mutes.enter(client, (rules) => hub.setMutes(session, rules))
     return {
-      onMessage: (data, isBinary) => conversation.hear(session, data, isBinary),
+      onMessage: (data, isBinary) => conversation.hear(session, data, isBinary, own),
       onDrain: () => hub.hearDrain(session),
       onPong: () => hub.hearPong(session),
       onClose: (code) => {
         hub.hearClose(session, code)
-        leave?.()
+        own.leave()
       },
     }
   }
