@@ -14,7 +14,8 @@ async function follow(mutes: Mutes) {
   await clientMutes.start()
   const heard = (client: string) => {
     const rules: MuteRule[][] = []
-    return { rules, leave: clientMutes.enter(client, (some) => rules.push([...some])).leave }
+    const session = clientMutes.enter(client, (some) => rules.push([...some]))
+    return { rules, leave: () => session.leave() }
   }
   return { clientMutes, heard, failures: () => failures }
 }
