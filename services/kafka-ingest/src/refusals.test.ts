@@ -80,6 +80,14 @@ test('of a flood a few are kept, all are counted, and others are kept beside it'
   expect(await read('dead_letters_lost_total')).toEqual(['{cause="rate"} 49810'])
 })
 
+test('of a trickle each first one is kept, however few may be', () => {
+  const { refusals, batches } = begin(0.01)
+  refusals.add(record('a', 1), 'malformed', 0)
+  refusals.add(record('a', 2), 'malformed', 1)
+  refusals.flush()
+  expect(batches.flat().map(({ offset }) => offset)).toEqual([1])
+})
+
 test('patterns may match any number of topics: those beyond 500 are counted together', async () => {
   const { refusals, read } = begin()
   for (let topic = 0; topic < 2_000; topic++) refusals.add(record(`t${topic}`), 'malformed', 0)

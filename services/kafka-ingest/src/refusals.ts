@@ -53,7 +53,7 @@ export function createRefusals(
     }
     let kind = ofTopic.get(reason)
     if (!kind) {
-      const allowance = new Allowance(burstSeconds * keptPerSecond, keptPerSecond)
+      const allowance = new Allowance(Math.max(1, burstSeconds * keptPerSecond), keptPerSecond)
       ofTopic.set(reason, (kind = { topic, reason, uncounted: 0, unlogged: 0, nextLogAt: 0, allowance }))
     }
     return kind
