@@ -32,6 +32,9 @@ export const sensorCatalogueSchema = z
 export type SensorCatalogue = z.infer<typeof sensorCatalogueSchema>
 export type CatalogueSensor = SensorCatalogue[number]
 
+export const severities = ['low', 'medium', 'high'] as const
+export type Severity = (typeof severities)[number]
+
 export const anomalyCatalogueSchema = z
   .array(
     z.object({
@@ -41,6 +44,8 @@ export const anomalyCatalogueSchema = z
       actions: z.array(z.string()),
       downtimeMinutes: z.number().nonnegative(),
       costImpact: z.number().nonnegative(),
+      /** Absent: medium. */
+      severity: z.enum(severities).optional(),
       sensors: z.array(sensorIdSchema),
     }),
   )
@@ -53,6 +58,8 @@ export const anomalyCatalogueSchema = z
   })
 export type AnomalyCatalogue = z.infer<typeof anomalyCatalogueSchema>
 export type CatalogueAnomaly = AnomalyCatalogue[number]
+
+export const severityOf = ({ severity = 'medium' }: CatalogueAnomaly): Severity => severity
 
 /** Vehicle id → the driver's name. */
 export const vehicleNamesSchema = z.record(z.string(), z.string().min(1))
@@ -114,6 +121,7 @@ export const defaultAnomalies: AnomalyCatalogue = [
     actions: ['Talk to the driver', 'Check the brake pads'],
     downtimeMinutes: 30,
     costImpact: 0,
+    severity: 'low',
     sensors: ['pid_205_mode_1', 'pid_13_mode_1'],
   },
   {
@@ -141,6 +149,7 @@ export const defaultAnomalies: AnomalyCatalogue = [
     actions: ['Stop the engine', 'Let it cool down', 'Check the coolant level'],
     downtimeMinutes: 30,
     costImpact: 20,
+    severity: 'high',
     sensors: ['pid_5_mode_1'],
   },
   {
@@ -150,6 +159,7 @@ export const defaultAnomalies: AnomalyCatalogue = [
     actions: ['Ask the driver to switch the engine off', 'Review the waiting times of the tour'],
     downtimeMinutes: 30,
     costImpact: 50,
+    severity: 'low',
     sensors: ['pid_12_mode_1', 'pid_13_mode_1'],
   },
 ]

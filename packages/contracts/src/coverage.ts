@@ -8,6 +8,7 @@ const spanSchema = z.object(spanShape)
 
 export const lackReasons = {
   before_window: 'it left the recent window, and has not reached the history',
+  not_in_history: 'it has not reached the history',
   crowded_out: 'it left the full recent window early, and has not reached the history',
   before_start: 'it came before this server listened',
   log_away: 'the live log could not be heard',

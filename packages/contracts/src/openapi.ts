@@ -1,27 +1,41 @@
 import type { z } from 'zod'
 import { SchemaComponents, type JsonSchema } from './json-schema.ts'
-import { problems, type ProblemCode } from './problems.ts'
-import { commonProblems, errorSchema, operations, type Operation } from './rest.ts'
+import { formatsOf, isV1, mediaTypes, queryOf, type Operation } from './operation.ts'
+import { problemMediaType, problems, problemSchema, type ProblemCode } from './problems.ts'
+import { commonProblems, errorSchema, operations } from './rest.ts'
 
 /** The REST contract as an OpenAPI 3.1 document, made of the operations. */
 export function openapiDocument(version: string): JsonSchema {
   const components = new SchemaComponents()
-  const error = components.schemaOf(errorSchema)
+  const errors = {
+    old: { 'application/json': { schema: components.schemaOf(errorSchema) } },
+    v1: { [problemMediaType]: { schema: components.schemaOf(problemSchema) } },
+  }
 
-  const parameters = ({ params, query }: Operation['request']): JsonSchema[] =>
-    [...fields(params, 'path'), ...fields(query, 'query')].map(({ name, place, schema, isRequired }) => {
-      const { description, example, ...rest } = components.schemaOf(schema)
-      return {
-        name,
-        in: place,
-        required: isRequired,
-        ...(description !== undefined && { description }),
-        ...(example !== undefined && { example }),
-        schema: rest,
-      }
-    })
+  const parameters = (operation: Operation): JsonSchema[] =>
+    [...fields(operation.request.params?.shape ?? {}, 'path'), ...fields(queryOf(operation), 'query')].map(
+      ({ name, place, schema, isRequired }) => {
+        const { description, example, ...rest } = components.schemaOf(schema)
+        return {
+          name,
+          in: place,
+          required: isRequired,
+          ...(description !== undefined && { description }),
+          ...(example !== undefined && { example }),
+          schema: rest,
+        }
+      },
+    )
 
-  const failures = (codes: readonly ProblemCode[]) =>
+  const forms = (operation: Operation): JsonSchema =>
+    Object.fromEntries(
+      formatsOf(operation).map((format) => {
+        const schema = format === 'json' ? operation.ok.schema : operation.ok.otherForms![format]!
+        return [mediaTypes[format], { schema: components.schemaOf(schema) }]
+      }),
+    )
+
+  const failures = (codes: readonly ProblemCode[], content: JsonSchema) =>
     Object.fromEntries(
       Map.groupBy(codes, (code) => problems[code].status)
         .entries()
@@ -29,22 +43,21 @@ export function openapiDocument(version: string): JsonSchema {
           String(status),
           {
             description: same.map((code) => problems[code].title).join(' '),
-            content: { 'application/json': { schema: error } },
+            content,
           },
         ]),
     )
 
   const paths: Record<string, JsonSchema> = {}
-  for (const [operationId, { method, path, tag, summary, request, ok, problems: own }] of Object.entries<Operation>(
-    operations,
-  )) {
+  for (const [operationId, operation] of Object.entries<Operation>(operations)) {
+    const { method, path, tag, summary, request, ok, problems: own } = operation
     paths[path] = {
       ...paths[path],
       [method]: {
         operationId,
         tags: [tag],
         summary,
-        parameters: parameters(request),
+        parameters: parameters(operation),
         ...(request.body && {
           requestBody: {
             required: true,
@@ -54,9 +67,9 @@ export function openapiDocument(version: string): JsonSchema {
         responses: {
           200: {
             description: ok.description,
-            content: { 'application/json': { schema: components.schemaOf(ok.schema) } },
+            content: forms(operation),
           },
-          ...failures([...own, ...commonProblems]),
+          ...failures([...own, ...commonProblems], isV1(path) ? errors.v1 : errors.old),
         },
       },
     }
@@ -80,8 +93,8 @@ export function openapiDocument(version: string): JsonSchema {
   }
 }
 
-function* fields(object: z.ZodObject | undefined, place: 'path' | 'query') {
-  for (const [name, schema] of Object.entries<z.ZodType>(object?.shape ?? {}))
+function* fields(shape: Record<string, z.ZodType>, place: 'path' | 'query') {
+  for (const [name, schema] of Object.entries(shape))
     yield { name, place, schema, isRequired: !schema.safeParse(undefined).success }
 }
 

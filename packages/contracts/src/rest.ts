@@ -1,6 +1,9 @@
 import { z } from 'zod'
 import { sensorIdSchema, vehicleIdSchema } from './identifiers.ts'
+import type { Operation } from './operation.ts'
 import { errorSchema, type ProblemCode } from './problems.ts'
+import { anomalyOperations } from './rest-v1-anomalies.ts'
+import { historyOperations } from './rest-v1-history.ts'
 import { anomalyListingSchema, timeValueSchema } from './updates.ts'
 
 export const vehicleOverviewSchema = z
@@ -99,7 +102,6 @@ export const commonProblems = [
 
 /**
  * The REST operations as plain data: the routes of query-api, the typed client and openapi.json are all made of this.
- * Paths are templates, relative to the origin.
  */
 export const operations = {
   getMap: {
@@ -168,17 +170,10 @@ export const operations = {
     ok: jsonContent('One result per request, in order.', z.array(wsctlResponseSchema)),
     problems: ['invalid_request', 'invalid_parameter', 'body_too_large'],
   },
+  ...historyOperations,
+  ...anomalyOperations,
 } as const satisfies Record<string, Operation>
 
-export type Operation = {
-  method: 'get' | 'post'
-  path: `/api/${string}`
-  tag: 'live' | 'history'
-  summary: string
-  request: { params?: z.ZodObject; query?: z.ZodObject; body?: z.ZodType }
-  ok: { description: string; schema: z.ZodType }
-  problems: readonly ProblemCode[]
-}
 export type OperationId = keyof typeof operations
 
-export { errorSchema }
+export { errorSchema, type Operation }

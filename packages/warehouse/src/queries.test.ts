@@ -6,17 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { dialects } from './dialects.ts'
 import { dayOf, historyTables, legacyTableStatements } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
-import {
-  anomaliesSql,
-  anomalyCountsSql,
-  readAnomalies,
-  readAnomalyCounts,
-  readReadings,
-  readSpeedUse,
-  readingsSql,
-  speedUseSql,
-  type Reading,
-} from './queries.ts'
+import { readReadings, readSpeedUse, readingsSql, speedUseSql, type Reading } from './queries.ts'
 import { tableProfiles, type TableProfile } from './table-profile.ts'
 import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
 import type { ColumnBatch, Warehouse } from './warehouse.ts'
@@ -209,52 +199,6 @@ describe.each([
     const silent = { ...question, vehicle: 'nobody' }
     const [nothing] = await ask(speedUseSql(dialects.duckdb, profile, silent), (batch) => [readSpeedUse(batch)])
     expect(nothing?.month).toEqual({ readings: 0, moving: 0, mean: 0, meanMoving: 0 })
-  })
-})
-
-describe('anomalies', () => {
-  const facts = [
-    { vehicle: 'v1', timestamp: noon, anomalyId: 3 },
-    { vehicle: 'v1', timestamp: noon, anomalyId: 0 },
-    { vehicle: 'v2', timestamp: noon - day, anomalyId: 3 },
-    { vehicle: 'v1', timestamp: noon - 8 * day, anomalyId: 3 },
-  ]
-
-  test.each([
-    ['own', own],
-    ['legacy', legacy],
-  ] as const)('of the fleet or a vehicle come newest first, and are counted: %s', async (_, profile) => {
-    if (profile === own) {
-      const writer = await openParquetWriter({ directory: folder })
-      for (const [index, { vehicle, timestamp, anomalyId }] of facts.entries())
-        await writer.write(historyTables.anomaly, dayOf(timestamp), { stream: 'a-0', first: index, last: index }, [
-          [vehicle, 's', timestamp, 'detected', 'confirmed', anomalyId, 'cause', 'advice'],
-        ])
-      await writer.close()
-    } else
-      for (const { vehicle, timestamp, anomalyId } of facts)
-        await run(`INSERT INTO anomaly VALUES (${timestamp}, 'detected', 'confirmed', 's', '${vehicle}', ${anomalyId})`)
-    const texts = {
-      detectionTime: 'detected',
-      confirmationTime: 'confirmed',
-      rootCause: profile === own ? 'cause' : '',
-      recommendation: profile === own ? 'advice' : '',
-    }
-    const stored = [1, 0, 2, 3].map((index) => ({ ...facts[index]!, ...texts }))
-    const anomalies = (question: Parameters<typeof anomaliesSql>[2]) =>
-      ask(anomaliesSql(dialects.duckdb, profile, question), readAnomalies)
-    const ever = { from: 0, to: noon, limit: 10 }
-    expect(await anomalies(ever)).toEqual(stored)
-    expect(await anomalies({ ...ever, limit: 2 })).toEqual(stored.slice(0, 2))
-    expect(await anomalies({ ...ever, from: noon - day, to: noon - 1 })).toEqual([stored[2]])
-    expect(await anomalies({ ...ever, vehicle: 'v2' })).toEqual([stored[2]])
-
-    const from = { day: noon - day, week: noon - 7 * day, month: noon - 30 * day }
-    const sql = anomalyCountsSql(dialects.duckdb, profile, { vehicle: 'v1', from, to: noon })
-    expect(await ask(sql, readAnomalyCounts)).toEqual([
-      { anomalyId: 0, day: 1, week: 1, month: 1 },
-      { anomalyId: 3, day: 1, week: 1, month: 2 },
-    ])
   })
 })
 

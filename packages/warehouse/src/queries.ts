@@ -15,30 +15,18 @@ export type ReadingsQuestion = Period & {
 }
 export type Reading = { sensor: string; timestamp: number; value: number }
 
-export type AnomaliesQuestion = Period & { vehicle?: string | undefined; limit: number }
-export type StoredAnomaly = {
-  vehicle: string
-  timestamp: number
-  anomalyId: number
-  detectionTime: string
-  confirmationTime: string
-  rootCause: string
-  recommendation: string
-}
-
 export const costPeriods = ['day', 'week', 'month'] as const
 export type CostPeriod = (typeof costPeriods)[number]
 /** The periods end together, at `to`, and begin at their own times. */
 export type CostQuestion = { vehicle: string; from: Record<CostPeriod, number>; to: number }
-export type AnomalyCounts = { anomalyId: number } & Record<CostPeriod, number>
 export type SpeedUse = Record<CostPeriod, { readings: number; moving: number; mean: number; meanMoving: number }>
 
 /** Everything is compared as a number: as text, times of different lengths would stand in the wrong order. */
-const timestampOf = (dialect: Dialect, { timestamp: { column, type } }: TableFacts): string =>
+export const timestampOf = (dialect: Dialect, { timestamp: { column, type } }: TableFacts): string =>
   type === 'bigint' ? dialect.identifier(column) : dialect.tryCast(dialect.identifier(column), 'bigint')
 
 /** The value as a DOUBLE, and NULL where it is no finite number. */
-function numberOf(dialect: Dialect, { value: { column, form } }: TableProfile['sensor']): string {
+export function numberOf(dialect: Dialect, { value: { column, form } }: TableProfile['sensor']): string {
   const value = dialect.identifier(column)
   const number =
     form === 'number'
@@ -65,7 +53,13 @@ function keyBounds(shard: number, { from, to }: Period): [atLeast: string, below
 }
 
 /** The rows of a period, as the FROM clause of a question: each part is bounded where the engine can look things up. */
-function rowsOf(dialect: Dialect, profile: TableProfile, table: TableFacts, where: readonly string[], period: Period) {
+export function rowsOf(
+  dialect: Dialect,
+  profile: TableProfile,
+  table: TableFacts,
+  where: readonly string[],
+  period: Period,
+) {
   const ts = timestampOf(dialect, table)
   const select = ({ from, to }: Period, more: readonly string[] = []) => {
     const conditions = [...more, ...where, `${ts} BETWEEN ${dialect.integer(from)} AND ${dialect.integer(to)}`]
@@ -85,7 +79,7 @@ function rowsOf(dialect: Dialect, profile: TableProfile, table: TableFacts, wher
   return `(${parts.length === 0 ? select(period, ['1 = 0']) : parts.join(' UNION ALL ')}) t`
 }
 
-const equals = (dialect: Dialect, column: string, value: string) =>
+export const equals = (dialect: Dialect, column: string, value: string) =>
   `${dialect.identifier(column)} = ${dialect.text(value)}`
 
 /** Readings of some sensors of one vehicle, newest first; `readReadings` reads the answer. */
@@ -110,8 +104,9 @@ export function readingsSql(dialect: Dialect, profile: TableProfile, question: R
   )
 }
 
-const numberCell = (cell: Cell | undefined): number => (cell === null || cell === undefined ? Number.NaN : Number(cell))
-const textCell = (cell: Cell | undefined): string => (cell === null || cell === undefined ? '' : String(cell))
+export const numberCell = (cell: Cell | undefined): number =>
+  cell === null || cell === undefined ? Number.NaN : Number(cell)
+export const textCell = (cell: Cell | undefined): string => (cell === null || cell === undefined ? '' : String(cell))
 
 /** The numeric readings of an answer, in its order. */
 export function* readReadings(profile: TableProfile, { rowCount, values }: ColumnBatch): Generator<Reading> {
@@ -125,70 +120,7 @@ export function* readReadings(profile: TableProfile, { rowCount, values }: Colum
   }
 }
 
-/** Anomalies of the fleet, or of one vehicle, newest first; `readAnomalies` reads the answer. */
-export function anomaliesSql(dialect: Dialect, profile: TableProfile, question: AnomaliesQuestion): string {
-  const { anomaly: table } = profile
-  const { identifier } = dialect
-  const where = question.vehicle === undefined ? [] : [equals(dialect, table.vehicle, question.vehicle)]
-  const column = (name: string | undefined) => (name === undefined ? "''" : identifier(name))
-  const columns = [
-    `${identifier(table.vehicle)} AS a_vehicle`,
-    `${timestampOf(dialect, table)} AS a_ts`,
-    `${identifier(table.anomalyId)} AS a_id`,
-    `${identifier(table.detectionTime)} AS a_detected`,
-    `${identifier(table.confirmationTime)} AS a_confirmed`,
-    `${column(table.rootCause)} AS a_cause`,
-    `${column(table.recommendation)} AS a_advice`,
-  ]
-  const order = ['a_vehicle', 'a_id', 'a_detected', 'a_confirmed', 'a_cause', 'a_advice']
-  return (
-    `SELECT ${columns.join(', ')} FROM ${rowsOf(dialect, profile, table, where, question)} ` +
-    `ORDER BY a_ts DESC NULLS LAST, ${order.map((name) => `${name} ASC NULLS LAST`).join(', ')} ` +
-    `LIMIT ${dialect.integer(question.limit)}`
-  )
-}
-
-export function* readAnomalies({ rowCount, values }: ColumnBatch): Generator<StoredAnomaly> {
-  const [vehicles, timestamps, ids, detected, confirmed, causes, advice] = values
-  for (let row = 0; row < rowCount; row++)
-    yield {
-      vehicle: textCell(vehicles?.[row]),
-      timestamp: numberCell(timestamps?.[row]),
-      anomalyId: numberCell(ids?.[row]),
-      detectionTime: textCell(detected?.[row]),
-      confirmationTime: textCell(confirmed?.[row]),
-      rootCause: textCell(causes?.[row]),
-      recommendation: textCell(advice?.[row]),
-    }
-}
-
 const longest = ({ from, to }: CostQuestion): Period => ({ from: Math.min(...costPeriods.map((p) => from[p])), to })
-
-/** How often each anomaly befell a vehicle, per period; `readAnomalyCounts` reads the answer. */
-export function anomalyCountsSql(dialect: Dialect, profile: TableProfile, question: CostQuestion): string {
-  const { anomaly: table } = profile
-  const ts = timestampOf(dialect, table)
-  const id = dialect.identifier(table.anomalyId)
-  const counts = costPeriods.map(
-    (period) => `COUNT(CASE WHEN ${ts} >= ${dialect.integer(question.from[period])} THEN 1 END) AS c_${period}`,
-  )
-  const where = [equals(dialect, table.vehicle, question.vehicle), `${id} IS NOT NULL`]
-  return (
-    `SELECT ${id} AS c_id, ${counts.join(', ')} FROM ${rowsOf(dialect, profile, table, where, longest(question))} ` +
-    `GROUP BY ${id} ORDER BY c_id`
-  )
-}
-
-export function* readAnomalyCounts({ rowCount, values }: ColumnBatch): Generator<AnomalyCounts> {
-  const [ids, day, week, month] = values
-  for (let row = 0; row < rowCount; row++)
-    yield {
-      anomalyId: numberCell(ids?.[row]),
-      day: numberCell(day?.[row]),
-      week: numberCell(week?.[row]),
-      month: numberCell(month?.[row]),
-    }
-}
 
 /** Readings of a speed sensor per period, all of them and those above `movingAbove`; `readSpeedUse` reads the answer. */
 export function speedUseSql(

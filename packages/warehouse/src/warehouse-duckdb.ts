@@ -142,6 +142,7 @@ export async function createDuckdbWarehouse(options: DuckdbWarehouseOptions): Pr
 
 class DuckdbWarehouse implements Warehouse {
   readonly dialect = dialect
+  readonly pageRows = pageRows
   readonly #directory: string
   readonly #instance: DuckDBInstance
   readonly #lanes: readonly Lane[]
@@ -235,6 +236,9 @@ class DuckdbWarehouse implements Warehouse {
     }
   }
 }
+
+/** A megabyte, read within some tens of milliseconds. */
+const pageRows = 20_000
 
 /** When a question has to end, and why it did. */
 type End = { signal: AbortSignal; explain: (error: unknown) => WarehouseError }

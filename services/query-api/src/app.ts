@@ -3,17 +3,30 @@ import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Hono } from 'hono'
+import { describeCaching } from './caching.ts'
+import { compressStreams } from './compression.ts'
+import { allowOrigins, type AllowedOrigins } from './cors.ts'
 import { serveDocumentation } from './documentation.ts'
-import { allowAnyOrigin, answerErrors, observeRequests } from './edge.ts'
+import { answerErrors, observeRequests, reportProblems } from './edge.ts'
 import { createHandlers, type HandlerDependencies } from './handlers.ts'
 import { preflight, serveOperations } from './operation-routes.ts'
 import { serveHealth } from './operations-port.ts'
 import { Problem } from './problem.ts'
+import { limitRate, type RatePolicy } from './rate-limit.ts'
+import { limitWait } from './request-deadline.ts'
 import type { RequestEnv } from './request-env.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 
 export type AppDependencies = HandlerDependencies & {
   maxBodyBytes: number
+  /** Whose pages may read the answers. */
+  origins: AllowedOrigins
+  /** How often one client may ask about the past. */
+  historyRate: RatePolicy
+  /** Longest that a question may take. */
+  maxWaitMs: number
+  /** So long after its end a period changes no more. */
+  settledAfterMs: number
   metrics: Metrics
   requestMetrics: RequestMetrics
   logger: Logger
@@ -21,15 +34,23 @@ export type AppDependencies = HandlerDependencies & {
 
 /** The REST API, without a port: `app.fetch` is all of it. */
 export function createApp(dependencies: AppDependencies): Hono<RequestEnv> {
-  const { window, history, maxBodyBytes, metrics, requestMetrics, logger } = dependencies
+  const { window, history, watermark, maxBodyBytes, metrics, requestMetrics, logger, now } = dependencies
+  const settledBefore = () => Math.min(now() - dependencies.settledAfterMs, watermark?.completeTo() ?? -Infinity)
   const app = new OpenAPIHono<RequestEnv>()
-  app.use(observeRequests(requestMetrics), allowAnyOrigin)
-  app.onError(answerErrors(logger, requestMetrics))
+  app.use(
+    observeRequests(requestMetrics),
+    reportProblems(logger, requestMetrics),
+    allowOrigins(dependencies.origins),
+    describeCaching(settledBefore),
+    compressStreams,
+  )
+  app.onError(answerErrors)
   app.notFound((c) => {
     if (c.req.method === 'OPTIONS') return preflight(c, 'GET, HEAD, POST, OPTIONS')
     throw new Problem('not_found')
   })
-  serveOperations(app, createHandlers(dependencies), { maxBodyBytes })
+  const beforeHistory = [limitRate(dependencies.historyRate, now), limitWait(dependencies.maxWaitMs)]
+  serveOperations(app, createHandlers(dependencies), { maxBodyBytes, beforeHistory })
   serveDocumentation(app)
   serveHealth(app, healthChecks(window, history), metrics)
   return app

@@ -29,6 +29,18 @@ export function coverageOf({ from, to }: Period, { window, watermark }: Seam, ki
   }
 }
 
+/** What an answer covers that is made of the history alone. */
+export function historyCoverage({ from, to }: Period, watermark: Seam['watermark']): Coverage {
+  const completeTo = watermark?.completeTo() ?? -Infinity
+  const lack = spanOf(Math.max(from, completeTo), to)
+  return {
+    history: spanOf(from, Math.min(to, completeTo)),
+    recent: null,
+    mayLack: lack ? [{ ...lack, reason: 'not_in_history' }] : [],
+    cursor: null,
+  }
+}
+
 /** What of the lacks lies behind a time, each moment once. They are in order of their beginnings. */
 function* behind(time: number, lacks: readonly Lack[]): Generator<Lack> {
   for (const { from, to, reason } of lacks) {

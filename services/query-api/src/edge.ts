@@ -1,9 +1,10 @@
-import { errorBody, problems } from '@flasktoria/contracts/problems'
+import { isV1 } from '@flasktoria/contracts/operation'
+import { errorBody, problemBody, problemMediaType, problems } from '@flasktoria/contracts/problems'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { WarehouseError } from '@flasktoria/warehouse/warehouse'
 import { randomUUID } from 'node:crypto'
 import type { Context, ErrorHandler, MiddlewareHandler } from 'hono'
-import { problemOf } from './problem.ts'
+import { problemOf, type Problem } from './problem.ts'
 import type { RequestEnv } from './request-env.ts'
 import type { RequestMetrics } from './request-metrics.ts'
 
@@ -26,35 +27,34 @@ export const observeRequests =
     metrics.seconds.observe({ operation }, (performance.now() - startedAt) / 1_000)
   }
 
-/** Every page may read every answer; with its own origin named it may send the client's cookie along. */
-export const allowAnyOrigin: MiddlewareHandler<RequestEnv> = (c, next) => {
-  const origin = c.req.header('Origin')
-  c.header('Access-Control-Allow-Origin', origin ?? '*')
-  c.header('Vary', 'Origin')
-  if (origin !== undefined) c.header('Access-Control-Allow-Credentials', 'true')
-  return next()
-}
-
-/** The one place where an error becomes an answer: two sentences per failure, the caller's here and ours in the log. */
-export const answerErrors =
-  (logger: Logger, metrics: RequestMetrics): ErrorHandler<RequestEnv> =>
-  (error, c) => {
-    const problem = problemOf(error)
-    const cause = problem.cause
-    if (cause instanceof WarehouseError) metrics.warehouseFailures.inc({ kind: cause.kind })
-    if (problems[problem.code].status >= 500 && cause !== undefined && !c.req.raw.signal.aborted) {
+/** Lets whoever answers a request report what failed: our sentence per failure, for the log. */
+export const reportProblems =
+  (logger: Logger, metrics: RequestMetrics): MiddlewareHandler<RequestEnv> =>
+  (c, next) => {
+    c.set('report', ({ code, cause }) => {
+      if (cause instanceof WarehouseError) metrics.warehouseFailures.inc({ kind: cause.kind })
+      if (problems[code].status < 500 || cause === undefined || c.req.raw.signal.aborted) return
       const facts = { requestId: c.get('requestId'), operation: c.get('operation') }
-      if (problem.code === 'internal') logger.error({ ...facts, err: cause }, 'a request failed')
+      if (code === 'internal') logger.error({ ...facts, err: cause }, 'a request failed')
       // Foreseen: our own stack would tell an operator nothing.
-      else logger.warn({ ...facts, problem: problem.code, reason: reasonOf(cause) }, 'a request could not be answered')
-    }
-    return answerProblem(c, problem)
+      else logger.warn({ ...facts, problem: code, reason: reasonOf(cause) }, 'a request could not be answered')
+    })
+    return next()
   }
+
+/** The one place where an error becomes an answer: the caller's sentence per failure. */
+export const answerErrors: ErrorHandler<RequestEnv> = (error, c) => {
+  const problem = problemOf(error)
+  c.get('report')(problem)
+  return answerProblem(c, problem)
+}
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
-export function answerProblem(c: Context<RequestEnv>, { code, message, fields }: ReturnType<typeof problemOf>) {
+export function answerProblem(c: Context<RequestEnv>, { code, message, fields }: Problem) {
   const { status } = problems[code]
   if (status === 503) c.header('Retry-After', String(retryAfterSeconds))
-  return c.json(errorBody(code, message, fields), status)
+  if (!isV1(c.req.path)) return c.json(errorBody(code, message, fields), status)
+  const body = problemBody(code, c.get('requestId'), message, fields)
+  return c.body(JSON.stringify(body), status, { 'Content-Type': problemMediaType })
 }

@@ -3,12 +3,16 @@ import type { AnomalyCatalogue, SensorCatalogue, VehicleNames } from '@flasktori
 import type { Mutes } from '@flasktoria/live-log/mutes'
 import type { Period } from '@flasktoria/warehouse/queries'
 import { listAnomalies, mergeAnomalies } from './anomalies.ts'
+import { createAnomalyHandlers } from './anomalies-answer.ts'
 import { browserOrigin, clientOf } from './browser.ts'
 import { costIndex, efficiencyIndex, movingAboveKmh, periodStarts } from './cost.ts'
 import type { Seam } from './coverage.ts'
+import { answerJson } from './conditional.ts'
+import { FleetMap } from './fleet-map.ts'
+import { createHistoryHandlers } from './history-answer.ts'
 import { HistoryGate } from './history-gate.ts'
 import type { History } from './history.ts'
-import { describeSensors, detailsOf, mapOf, socketUrl, speedSensor } from './live-answers.ts'
+import { describeSensors, detailsOf, socketUrl, speedSensor } from './live-answers.ts'
 import type { Handlers } from './operation-routes.ts'
 import { readPeriod, readSensorIds } from './period.ts'
 import { Problem, tooManyRows } from './problem.ts'
@@ -36,6 +40,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
   const { window, history, mutes, catalogues, limits, now, newClientId } = dependencies
   const anomalyCatalogue = new Map(catalogues.anomalies.map((anomaly) => [anomaly.id, anomaly]))
   const described = { names: catalogues.names, sensors: describeSensors(catalogues.sensors) }
+  const map = new FleetMap(window, catalogues.names, now)
   const gate = new HistoryGate(limits.historyRequests)
 
   const recentSeries = (vehicle: string, sensors: readonly string[], period: Period) =>
@@ -57,26 +62,24 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
     history ? gate.run(client, ask) : ask(client)
 
   return {
-    getMap: (_, c) => ({
-      vehicles: mapOf(window, catalogues.names),
-      updateWebSocket: socketUrl(browserOrigin(c), clientOf(c, newClientId)),
-    }),
+    getMap: (_, c) => map.answer(c, socketUrl(browserOrigin(c), clientOf(c, newClientId))),
 
     getVehicle: ({ parameters }) => detailsOf(window, parameters.vehicle_id, now(), described),
 
     getSensordata: async ({ parameters }, c) => {
       const period = readPeriod(parameters, now())
       const sensors = readSensorIds(parameters.sensor_ids, limits.sensorIds)
-      const series = await askHistory(c.req.raw.signal, (signal) =>
+      const series = await askHistory(c.get('signal'), (signal) =>
         seriesOf(parameters.vehicle_id, sensors, period, signal),
       )
       if (rowsOf(series) > limits.rows) throw tooManyRows()
-      return c.body(seriesBody(series), 200, { 'Content-Type': 'application/json' })
+      const body = seriesBody(series)
+      return typeof body === 'string' ? answerJson(c, body) : c.body(body, 200, { 'Content-Type': 'application/json' })
     },
 
     getAnomalies: async ({ parameters }, c) => {
       const period = readPeriod(parameters, now())
-      const anomalies = await askHistory(c.req.raw.signal, (signal) => anomaliesOf(period, signal))
+      const anomalies = await askHistory(c.get('signal'), (signal) => anomaliesOf(period, signal))
       if (anomalies.length > limits.rows) throw tooManyRows()
       return listAnomalies(anomalies, anomalyCatalogue)
     },
@@ -86,7 +89,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
       const from = periodStarts(to)
       // A month of readings is summed up where it lies, and only what the window may know better is read one by one.
       const recentFrom = history ? to - dependencies.windowMs : from.month
-      const [anomalies, older, recent] = await askHistory(c.req.raw.signal, (signal) =>
+      const [anomalies, older, recent] = await askHistory(c.get('signal'), (signal) =>
         Promise.all([
           anomaliesOf({ from: from.month, to }, signal, vehicle),
           history?.speedUse(
@@ -115,6 +118,9 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
       })
       return taken.map((success) => ({ success }))
     },
+
+    ...createHistoryHandlers(dependencies, gate),
+    ...createAnomalyHandlers(dependencies, gate),
   }
 }
 

@@ -1,7 +1,5 @@
 import type { AnomalyFacts } from '@flasktoria/contracts/anomaly-listing'
 import {
-  anomaliesSql,
-  readAnomalies,
   readReadings,
   readSpeedUse,
   readingsSql,
@@ -10,8 +8,29 @@ import {
   type Period,
   type SpeedUse,
 } from '@flasktoria/warehouse/queries'
+import {
+  anomaliesSql,
+  anomalyCountsSql,
+  readAnomalies,
+  readAnomalyCounts,
+  type AnomaliesQuestion,
+  type AnomalyCount,
+  type AnomalyFilter,
+  type AnomalyGrouping,
+} from '@flasktoria/warehouse/queries-anomalies'
+import {
+  bucketsSql,
+  pageSql,
+  readBuckets,
+  readPage,
+  type Bucket,
+  type BucketsQuestion,
+  type PageColumns,
+  type PageQuestion,
+} from '@flasktoria/warehouse/queries-history'
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type ColumnBatch, type Warehouse } from '@flasktoria/warehouse/warehouse'
+import { bucketsInSlices, pagesInSlices } from './history-slices.ts'
 import { Series } from './series.ts'
 
 /** What the warehouse knows. Every question rejects with a `WarehouseError`, and is given up when the signal aborts. */
@@ -35,9 +54,10 @@ export function createHistory(options: {
     { table }: TableFacts,
     sql: string,
     signal: AbortSignal,
+    most = maxRows,
   ): AsyncGenerator<ColumnBatch> {
     try {
-      for await (const batch of warehouse.query(sql, { signal, deadlineMs, maxRows })) {
+      for await (const batch of warehouse.query(sql, { signal, deadlineMs, maxRows: most })) {
         onRows(question, batch.rowCount)
         yield batch
       }
@@ -69,17 +89,49 @@ export function createHistory(options: {
       return new Map([...bySensor].map(([sensor, series]) => [sensor, series.newestFirst()]))
     },
 
-    /** In no order. `vehicle` absent: of the fleet. */
-    async anomalies(question: Period & { vehicle?: string | undefined }, signal: AbortSignal): Promise<AnomalyFacts[]> {
+    /** At most `limit` readings, oldest first, by column; words and doubles are among them. Never more than a batch is held. */
+    pages(question: PageQuestion, signal: AbortSignal): AsyncGenerator<PageColumns> {
+      const page = async function* (part: PageQuestion) {
+        const sql = pageSql(warehouse.dialect, profile, part)
+        for await (const batch of ask('history', profile.sensor, sql, signal, part.limit))
+          yield readPage(profile, batch)
+      }
+      return warehouse.pageRows === undefined ? page(question) : pagesInSlices(question, warehouse.pageRows, page)
+    },
+
+    /** In the order of their begins and sensors; one that reaches over several batches comes in parts. */
+    buckets(question: BucketsQuestion, signal: AbortSignal): AsyncGenerator<readonly Bucket[]> {
+      const slice = async function* (period: Period) {
+        const sql = bucketsSql(warehouse.dialect, profile, { ...question, ...period })
+        for await (const batch of ask('buckets', profile.sensor, sql, signal)) yield [...readBuckets(batch)]
+      }
+      return warehouse.pageRows === undefined
+        ? slice(question)
+        : bucketsInSlices(question, warehouse.pageRows * 10, slice)
+    },
+
+    /** In the order of their keys. `limit` absent: all; it fails when they are too many. */
+    async anomalies(
+      question: Omit<AnomaliesQuestion, 'limit'> & { limit?: number },
+      signal: AbortSignal,
+    ): Promise<AnomalyFacts[]> {
+      const sql = anomaliesSql(warehouse.dialect, profile, { limit, ...question })
       const found: AnomalyFacts[] = []
-      for await (const batch of ask(
-        'anomalies',
-        profile.anomaly,
-        anomaliesSql(warehouse.dialect, profile, { ...question, limit }),
-        signal,
-      ))
+      for await (const batch of ask('anomalies', profile.anomaly, sql, signal, question.limit))
         for (const anomaly of readAnomalies(batch)) found.push(anomaly)
       return found
+    },
+
+    /** Of all groups; it fails when they are too many. */
+    async anomalyCounts(
+      question: AnomalyFilter & { by: AnomalyGrouping },
+      signal: AbortSignal,
+    ): Promise<AnomalyCount[]> {
+      const sql = anomalyCountsSql(warehouse.dialect, profile, { ...question, limit })
+      const counts: AnomalyCount[] = []
+      for await (const batch of ask('anomaly_counts', profile.anomaly, sql, signal))
+        for (const count of readAnomalyCounts(batch)) counts.push(count)
+      return counts
     },
 
     /** Undefined: no answer came, which is as good as no readings. */

@@ -1,7 +1,9 @@
-import { operations, type Operation, type OperationId } from '@flasktoria/contracts/rest'
+import { isV1, queryOf, type Operation } from '@flasktoria/contracts/operation'
+import { operations, type OperationId } from '@flasktoria/contracts/rest'
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import type { Context, Handler, Hono, MiddlewareHandler } from 'hono'
 import { z } from 'zod'
+import { answerJson } from './conditional.ts'
 import { readJson } from './json-body.ts'
 import { Problem } from './problem.ts'
 import type { RequestEnv } from './request-env.ts'
@@ -13,9 +15,13 @@ type Part<Id extends OperationId, Name extends keyof Operation['request']> = Req
   ? z.output<Schema>
   : unknown
 
+type FormOf<Id extends OperationId> = (typeof operations)[Id]['ok'] extends { otherForms: infer Forms }
+  ? 'json' | keyof Forms
+  : never
+
 /** What a handler gets: everything validated as the contract says. */
-type Question<Id extends OperationId> = {
-  parameters: Part<Id, 'params'> & Part<Id, 'query'>
+export type Question<Id extends OperationId> = {
+  parameters: Part<Id, 'params'> & Part<Id, 'query'> & { format?: FormOf<Id> | undefined }
   body: Part<Id, 'body'>
 }
 type Answer<Id extends OperationId> = z.input<(typeof operations)[Id]['ok']['schema']>
@@ -32,18 +38,23 @@ export type Handlers = {
 export function serveOperations(
   app: OpenAPIHono<RequestEnv>,
   handlers: Handlers,
-  { maxBodyBytes }: { maxBodyBytes: number },
+  options: {
+    maxBodyBytes: number
+    /** What a question about the past has to pass first. */
+    beforeHistory: readonly MiddlewareHandler<RequestEnv>[]
+  },
 ): void {
   for (const id of Object.keys(operations) as OperationId[]) {
     const { body }: Operation['request'] = operations[id].request
     const handler = handlers[id] as AnyHandler
     const answer = async (c: Context<RequestEnv, string, ValidInput>) => {
       const parameters = { ...c.req.valid('query'), ...c.req.valid('param') }
-      const question = { parameters, body: body && checkBody(body, await readJson(c.req.raw, maxBodyBytes)) }
+      const question = { parameters, body: body && checkBody(body, await readJson(c.req.raw, options.maxBodyBytes)) }
       const result = await handler(question, c)
-      return result instanceof Response ? result : c.json(result)
+      if (result instanceof Response) return result
+      return operations[id].method === 'get' ? answerJson(c, JSON.stringify(result)) : c.json(result)
     }
-    app.openapi(routeOf(id), answer as never, refuse)
+    app.openapi(routeOf(id, options.beforeHistory), answer as never, refuse)
   }
   const byPath = Map.groupBy(Object.values<Operation>(operations), ({ path }) => path)
   for (const [path, served] of byPath)
@@ -60,18 +71,24 @@ type ValidInput = { out: { query: object; param: object } }
 const honoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1')
 
 /** The body is not among what the route validates: it is JSON whatever its content type says, see json-body.ts. */
-function routeOf(id: OperationId) {
-  const { method, path, tag, summary, request, ok }: Operation = operations[id]
+function routeOf(id: OperationId, beforeHistory: readonly MiddlewareHandler<RequestEnv>[]) {
+  const operation: Operation = operations[id]
+  const { method, path, tag, summary, request, ok } = operation
+  const query = queryOf(operation)
   return createRoute({
     method,
     path,
     tags: [tag],
     summary,
     operationId: id,
-    middleware: [begin(id, Object.keys(request.params?.shape ?? {}))],
+    middleware: [
+      begin(id, Object.keys(request.params?.shape ?? {})),
+      ...(tag === 'history' ? beforeHistory : []),
+      ...(isV1(path) ? [refuseStrangers(Object.keys(query))] : []),
+    ],
     request: {
       ...(request.params && { params: request.params }),
-      query: firstOfEach(request.query?.shape ?? {}),
+      query: isV1(path) ? z.object(query) : firstOfEach(query),
     },
     responses: { 200: { description: ok.description, content: { 'application/json': { schema: ok.schema } } } },
   })
@@ -83,6 +100,19 @@ const begin =
     c.set('operation', id)
     if (inPath.length > 0 && !isDecodable(c.req.raw.url))
       throw new Problem('invalid_parameter', 'The path holds a malformed percent-encoding.', inPath)
+    await next()
+  }
+
+/** A parameter that is unknown, or stands twice, is a mistake that would go unnoticed. */
+const refuseStrangers =
+  (known: readonly string[]): MiddlewareHandler<RequestEnv> =>
+  async (c, next) => {
+    const names = Object.entries(c.req.queries())
+    const unknown = names.map(([name]) => name).filter((name) => !known.includes(name))
+    if (unknown.length > 0)
+      throw new Problem('invalid_parameter', `There is no parameter ${unknown.join(', ')}.`, unknown)
+    const repeated = names.filter(([, values]) => values.length > 1).map(([name]) => name)
+    if (repeated.length > 0) throw new Problem('invalid_parameter', `${repeated.join(', ')} stands twice.`, repeated)
     await next()
   }
 

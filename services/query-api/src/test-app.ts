@@ -1,6 +1,13 @@
 import { defaultAnomalies, defaultSensors } from '@flasktoria/contracts/catalogue'
-import { errorSchema, problems, type ProblemCode } from '@flasktoria/contracts/problems'
-import { commonProblems, operations, type Operation, type OperationId } from '@flasktoria/contracts/rest'
+import { isV1, type Operation } from '@flasktoria/contracts/operation'
+import {
+  errorSchema,
+  problemMediaType,
+  problems,
+  problemSchema,
+  type ProblemCode,
+} from '@flasktoria/contracts/problems'
+import { commonProblems, operations, type OperationId } from '@flasktoria/contracts/rest'
 import type { AnomalyUpdate, PositionUpdate, SensordataUpdate } from '@flasktoria/contracts/updates'
 import type { Entry } from '@flasktoria/live-log/log'
 import { createMemoryMutes } from '@flasktoria/live-log/mutes-memory'
@@ -19,7 +26,10 @@ export const testNow = Date.UTC(2026, 10, 24, 12)
 const windowMs = 600_000
 
 type Overrides = Partial<
-  Pick<AppDependencies, 'watermark' | 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'>
+  Pick<
+    AppDependencies,
+    'watermark' | 'origins' | 'historyRate' | 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'
+  >
 > & {
   warehouse?: Warehouse
   deadlineMs?: number
@@ -51,6 +61,10 @@ export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: O
     catalogues: { sensors: defaultSensors, anomalies: defaultAnomalies, names: { 'car-1': 'Ada' } },
     newClientId: () => 'fresh-client-id',
     maxBodyBytes: 100_000,
+    origins: '*',
+    historyRate: { burst: 1_000, perSecond: 100 },
+    maxWaitMs: deadlineMs,
+    settledAfterMs: 86_400_000,
     metrics,
     requestMetrics,
     logger: createLogger('query-api', 'silent'),
@@ -136,12 +150,14 @@ type App = { request(path: string, init?: RequestInit): Response | Promise<Respo
 export async function ask<Id extends OperationId>(app: App, id: Id, path: string, init?: RequestInit) {
   const response = await app.request(path, init)
   expect(response.headers.get('Access-Control-Allow-Origin')).not.toBe(null)
-  expect(response.headers.get('Content-Type')).toBe('application/json')
-  const body = await response.json()
   const operation: Operation = operations[id]
+  const isProblem = response.status !== 200 && isV1(operation.path)
+  expect(response.headers.get('Content-Type')).toBe(isProblem ? problemMediaType : 'application/json')
+  const body = await response.json()
   if (response.status === 200) operation.ok.schema.parse(body)
   else {
-    expect(errorSchema.parse(body).code).toBe(response.status)
+    const status = isProblem ? problemSchema.parse(body).status : errorSchema.parse(body).code
+    expect(status).toBe(response.status)
     const listed: readonly ProblemCode[] = [...operation.problems, ...commonProblems]
     expect(listed.map((code) => problems[code].status)).toContain(response.status)
   }
@@ -153,3 +169,5 @@ export const errorOf = (status: number, fields: string) => ({
   status,
   body: { code: status, message: expect.any(String), fields },
 })
+
+export const problemOfV1 = (status: number, ...fields: string[]) => ({ status, body: { status, fields } })

@@ -1,0 +1,136 @@
+import type { Dialect } from './dialect.ts'
+import { equals, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import type { TableProfile } from './table-profile.ts'
+import type { ColumnBatch } from './warehouse.ts'
+
+type UseQuestion = Period & {
+  /** Absent: the fleet. */
+  vehicle?: string | undefined
+  sensor: string
+  limit: number
+}
+export type DrivingQuestion = UseQuestion & {
+  /** km/h. A vehicle that is faster moves. */
+  movingAbove: number
+  /** km/h. A vehicle that is faster is too fast. */
+  speedLimit: number
+  /** Nobody knows what a vehicle did that said nothing for longer. */
+  gapMs: number
+}
+export type FuelQuestion = UseQuestion & {
+  /** Levels are averaged over it, so that what sloshes in the tank does not count. */
+  intervalMs: number
+  /** A level that rises by so much from one interval to the next was filled up. */
+  filledAbove: number
+}
+
+/** By speed readings: what a reading says is true until the next one. Times in milliseconds. */
+export type Driving = {
+  vehicle: string
+  readings: number
+  movingMs: number
+  idleMs: number
+  distanceMetres: number
+  overspeedMs: number
+  overspeeds: number
+  maxSpeedKmh: number
+}
+/** In the unit of the level sensor. */
+export type FuelUse = { vehicle: string; used: number; filled: number; fillings: number }
+
+/** No vehicle is faster, in km/h: such a reading is an error of the sensor. */
+const absurdSpeed = 500
+
+/** Readings of one sensor as a FROM clause, those without a number left out. */
+function readingsOf(dialect: Dialect, profile: TableProfile, { vehicle, sensor, ...period }: UseQuestion): string {
+  const { sensor: table } = profile
+  const where = [equals(dialect, table.sensor, sensor)]
+  if (vehicle !== undefined) where.push(equals(dialect, table.vehicle, vehicle))
+  const columns = [
+    `${dialect.identifier(table.vehicle)} AS u_vehicle`,
+    `${timestampOf(dialect, table)} AS u_ts`,
+    `${numberOf(dialect, table)} AS u_value`,
+  ]
+  const rows = `SELECT ${columns.join(', ')} FROM ${rowsOf(dialect, profile, table, where, period)}`
+  return `(SELECT * FROM (${rows}) a WHERE u_value IS NOT NULL) u`
+}
+
+const inTime = 'OVER (PARTITION BY u_vehicle ORDER BY u_ts, u_value)'
+
+/** How each vehicle drove in a period, in the order of their ids; `readDriving` reads the answer. */
+export function drivingSql(dialect: Dialect, profile: TableProfile, question: DrivingQuestion): string {
+  const { integer } = dialect
+  const [moving, limit] = [integer(question.movingAbove), integer(question.speedLimit)]
+  const gap = integer(question.gapMs)
+  const steps =
+    `SELECT u_vehicle, u_value, LEAD(u_value) ${inTime} AS u_then, LEAD(u_ts) ${inTime} - u_ts AS u_ms, ` +
+    `LAG(u_value) ${inTime} AS u_before, u_ts - LAG(u_ts) ${inTime} AS u_since ` +
+    `FROM ${readingsOf(dialect, profile, question)} WHERE u_value BETWEEN 0 AND ${absurdSpeed}`
+  const sum = (condition: string, amount: string) =>
+    `SUM(CASE WHEN u_ms <= ${gap} AND ${condition} THEN ${amount} ELSE 0 END)`
+  const isBegin = `u_value > ${limit} AND (u_before IS NULL OR u_before <= ${limit} OR u_since > ${gap})`
+  const columns = [
+    'u_vehicle',
+    'COUNT(*) AS u_readings',
+    `${sum(`u_value > ${moving}`, 'u_ms')} AS u_moving`,
+    `${sum(`u_value <= ${moving}`, 'u_ms')} AS u_idle`,
+    // km/h × ms / 3,600 are metres.
+    `${sum('1 = 1', '(u_value + u_then) / 2 * u_ms / 3600')} AS u_distance`,
+    `${sum(`u_value > ${limit}`, 'u_ms')} AS u_over`,
+    `COUNT(CASE WHEN ${isBegin} THEN 1 END) AS u_overs`,
+    'MAX(u_value) AS u_max',
+  ]
+  return (
+    `SELECT ${columns.join(', ')} FROM (${steps}) s GROUP BY u_vehicle ORDER BY u_vehicle ` +
+    `LIMIT ${integer(question.limit)}`
+  )
+}
+
+export function* readDriving({ rowCount, values }: ColumnBatch): Generator<Driving> {
+  const number = (column: number, row: number) => numberCell(values[column]?.[row])
+  for (let row = 0; row < rowCount; row++)
+    yield {
+      vehicle: textCell(values[0]?.[row]),
+      readings: number(1, row),
+      movingMs: number(2, row),
+      idleMs: number(3, row),
+      distanceMetres: number(4, row),
+      overspeedMs: number(5, row),
+      overspeeds: number(6, row),
+      maxSpeedKmh: number(7, row),
+    }
+}
+
+/**
+ * What each vehicle took out of its tank in a period, and what was filled in, in the order of their ids; `readFuelUse` reads
+ * the answer. What is not filled in is used: the little ups and downs of a level cancel each other out.
+ */
+export function fuelUseSql(dialect: Dialect, profile: TableProfile, question: FuelQuestion): string {
+  const interval = `u_ts - u_ts % ${dialect.integer(question.intervalMs)}`
+  const levels =
+    `SELECT u_vehicle, ${interval} AS u_ts, AVG(u_value) AS u_value ` +
+    `FROM ${readingsOf(dialect, profile, question)} GROUP BY u_vehicle, ${interval}`
+  const rises = `SELECT u_vehicle, u_value - LAG(u_value) ${inTime} AS u_rise FROM (${levels}) l`
+  const isFilled = `u_rise >= ${dialect.integer(question.filledAbove)}`
+  const columns = [
+    'u_vehicle',
+    `SUM(CASE WHEN ${isFilled} THEN 0 ELSE -u_rise END) AS u_used`,
+    `SUM(CASE WHEN ${isFilled} THEN u_rise ELSE 0 END) AS u_filled`,
+    `COUNT(CASE WHEN ${isFilled} THEN 1 END) AS u_fillings`,
+  ]
+  return (
+    `SELECT ${columns.join(', ')} FROM (${rises}) r WHERE u_rise IS NOT NULL GROUP BY u_vehicle ORDER BY u_vehicle ` +
+    `LIMIT ${dialect.integer(question.limit)}`
+  )
+}
+
+export function* readFuelUse({ rowCount, values }: ColumnBatch): Generator<FuelUse> {
+  const [vehicles, used, filled, fillings] = values
+  for (let row = 0; row < rowCount; row++)
+    yield {
+      vehicle: textCell(vehicles?.[row]),
+      used: numberCell(used?.[row]),
+      filled: numberCell(filled?.[row]),
+      fillings: numberCell(fillings?.[row]),
+    }
+}
