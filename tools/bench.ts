@@ -1,4 +1,4 @@
-// npm run bench -- hub|ingest|history|history-writer: measures against peers taken in the same run, and prints the ratios.
+// npm run bench -- hub|ingest|history|history-writer|rest: measures against peers taken in the same run, and prints the ratios.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { benchHistoryWriter } from './bench/history-writer.ts'
 import { benchHub } from './bench/hub.ts'
 import { benchIngest } from './bench/ingest.ts'
 import { BadArguments, type Bench } from './bench/measure.ts'
+import { benchRest } from './bench/rest.ts'
 import { Sentence } from './servers/run.ts'
 
 const benches: Record<string, (bench: Bench) => Promise<void>> = {
@@ -15,9 +16,10 @@ const benches: Record<string, (bench: Bench) => Promise<void>> = {
   ingest: benchIngest,
   history: benchHistory,
   'history-writer': benchHistoryWriter,
+  rest: benchRest,
 }
 const usage =
-  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history|history-writer [--rounds N]'
+  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history|history-writer|rest [--rounds N]'
 
 /** A whole number from 1 on. */
 function wholeNumber(option: string, text: string): number {

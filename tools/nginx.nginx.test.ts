@@ -1,5 +1,5 @@
 import { errorBody, errorSchema, type ProblemCode } from '@flasktoria/contracts/problems'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http'
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
@@ -124,6 +124,8 @@ let origin: number
 let api: Awaited<ReturnType<typeof startBackend>>
 let hub: Awaited<ReturnType<typeof startHub>>
 let sockets: WebSocketServer
+/** Says `wanted` when a slow answer may end. */
+const rest = new EventEmitter()
 
 beforeAll(async () => {
   api = await startBackend((incoming, response) => {
@@ -132,6 +134,16 @@ beforeAll(async () => {
       response
         .setHeader('Content-Type', 'application/problem+json')
         .setHeader('Access-Control-Allow-Origin', 'https://a.test')
+    }
+    if (incoming.url === '/api/v1/compressed') {
+      response.setHeader('Content-Type', 'application/json').setHeader('Content-Encoding', 'zstd')
+      response.setHeader('ETag', '"a-zstd"').setHeader('Vary', 'Accept-Encoding').end('z'.repeat(5_000))
+      return
+    }
+    if (incoming.url === '/api/v1/slow') {
+      response.setHeader('X-Accel-Buffering', 'no').write('{"row":1}\n')
+      rest.once('wanted', () => response.end('{"row":2}\n'))
+      return
     }
     response.end(`{"text":"${'fleet '.repeat(1_000)}"}`)
   })
@@ -274,6 +286,22 @@ describe('the API', () => {
       'access-control-allow-origin': 'https://a.test',
     })
     expect(headers).not.toHaveProperty('cache-control')
+  })
+
+  test('answers row by row, and each row is seen when it was sent', async () => {
+    const outgoing = request({ port: origin, path: '/api/v1/slow' }).end()
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+    expect(String((await once(response, 'data'))[0])).toBe('{"row":1}\n')
+    expect(response.headers).not.toHaveProperty('x-accel-buffering')
+    rest.emit('wanted')
+    expect(String(await buffer(response))).toBe('{"row":2}\n')
+  })
+
+  test('keeps its coding and its validator', async () => {
+    const headers = 'Accept-Encoding: gzip, zstd\r\n'
+    const answer = await ask(origin, '/api/v1/compressed', headers)
+    expect(answer.headers).toMatchObject({ 'content-encoding': 'zstd', etag: '"a-zstd"', vary: 'Accept-Encoding' })
+    expect(answer.body).toHaveLength(5_000)
   })
 
   test('is asked over one connection again and again', async () => {

@@ -61,6 +61,8 @@ export const compressStreams: MiddlewareHandler<RequestEnv> = async (c, next) =>
   await next()
   const { headers, status } = c.res
   if (status !== 200 || headers.has('Content-Length')) return
+  // Else nginx would keep each piece until a buffer is full.
+  headers.set('X-Accel-Buffering', 'no')
   const isHead = c.req.method === 'HEAD'
   if (isHead) await c.res.body?.cancel()
   if (headers.has('Content-Encoding') || !isCompressible(headers.get('Content-Type') ?? '')) return

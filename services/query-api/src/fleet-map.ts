@@ -44,9 +44,14 @@ export class FleetMap {
     const end = Buffer.from(`${JSON.stringify(socketUrl)}}`)
     const answer = { digest: `${digest}-${crc32(end).toString(36)}`, length: bytes.length, offered: ['gzip'] as const }
     return answerUnlessKnown(c, answer, async (coding) => {
-      const parts = coding === undefined ? [bytes, end] : [(await this.#gzipped(edition))(end)]
-      const length = parts.reduce((sum, part) => sum + part.length, 0)
-      return c.body(streamOf(parts), 200, { 'Content-Type': 'application/json', 'Content-Length': String(length) })
+      c.header('Content-Type', 'application/json')
+      if (coding === undefined) {
+        c.header('Content-Length', String(bytes.length + end.length))
+        return c.body(streamOf(bytes, end))
+      }
+      const gzipped = (await this.#gzipped(edition))(end)
+      c.header('Content-Length', String(gzipped.length))
+      return c.body(gzipped)
     })
   }
 
@@ -76,7 +81,7 @@ export class FleetMap {
 }
 
 /** The text is sent as it lies there: at a megabyte a request, a copy is what it would cost most. */
-const streamOf = (parts: readonly Uint8Array[]): ReadableStream<Uint8Array> =>
+const streamOf = (...parts: Uint8Array[]): ReadableStream<Uint8Array> =>
   new ReadableStream({
     start(controller) {
       for (const part of parts) controller.enqueue(part)

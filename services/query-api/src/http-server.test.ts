@@ -78,7 +78,9 @@ test('a long answer arrives whole, and a reader that leaves in its midst harms n
   const { url, hear } = await serve({ limits: { sensorIds: 5, rows: 100_000, historyRequests: 4 } })
   hear(...Array.from({ length: 40_000 }, (_, index) => reading('v', 'a', testNow - index, `${index / 8}`)))
   const target = `${url}/api/sensordata/v?sensor_ids=a&start_ts=0`
-  const body = (await (await fetch(target)).json()) as { a: object[] }
+  const whole = await fetch(target)
+  expect(whole.headers.get('Content-Encoding')).not.toBe(null)
+  const body = (await whole.json()) as { a: object[] }
   expect(body.a).toHaveLength(40_000)
   expect(body.a[39_999]).toEqual({ timestamp: testNow - 39_999, value: 39_999 / 8 })
   const leaving = new AbortController()
@@ -138,6 +140,45 @@ test('a question that takes longer than its deadline is 504', async () => {
     504,
     'The history took too long to answer.',
   ])
+})
+
+test('whoever prefers to wait for a second gets 504 after one, and the engine is free again', async () => {
+  const { slow, outcomes } = await slowWarehouse()
+  const { url } = await serve({ warehouse: slow, deadlineMs: 10_000 })
+  const askedAt = performance.now()
+  const response = await fetch(`${url}/api/cost/v`, { headers: { Prefer: 'wait=1' } })
+  expect([response.status, response.headers.get('Preference-Applied')]).toEqual([504, 'wait=1'])
+  expect(performance.now() - askedAt).toBeLessThan(3_000)
+  await vi.waitFor(() => expect(new Set(outcomes)).toEqual(new Set(['cancelled'])))
+})
+
+test('whoever prefers to wait for longer than a question may take waits for as long as it may', async () => {
+  const { slow } = await slowWarehouse()
+  const { url } = await serve({ warehouse: slow, deadlineMs: 300 })
+  const response = await fetch(`${url}/api/cost/v`, { headers: { Prefer: 'wait=3600' } })
+  expect([response.status, response.headers.get('Preference-Applied')]).toEqual([504, 'wait=1'])
+})
+
+test('one question too many is told so within 50 ms, while the others go on', async () => {
+  const { slow, outcomes } = await slowWarehouse()
+  const { url } = await serve({ warehouse: slow, limits: { sensorIds: 5, rows: 10, historyRequests: 2 } })
+  const ask = (signal?: AbortSignal) =>
+    fetch(`${url}/api/sensordata/v?sensor_ids=a&start_ts=0`, signal ? { signal } : {})
+  const leaving = new AbortController()
+  const running = [ask(leaving.signal), ask(leaving.signal)]
+  const waits: number[] = []
+  await vi.waitFor(async () => expect((await ask(AbortSignal.timeout(300))).status).toBe(503), { timeout: 5_000 })
+  for (let turn = 0; turn < 20; turn++) {
+    const askedAt = performance.now()
+    const response = await ask()
+    waits.push(performance.now() - askedAt)
+    expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '2'])
+    await response.text()
+  }
+  expect(waits.toSorted((a, b) => a - b)[10]).toBeLessThan(50)
+  expect(outcomes).toEqual([])
+  leaving.abort()
+  await Promise.allSettled(running)
 })
 
 test('a server that stops lets what runs finish, waits for nobody who asks nothing, and accepts no more', async () => {
