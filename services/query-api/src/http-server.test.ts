@@ -1,10 +1,14 @@
 import { errorSchema } from '@flasktoria/contracts/problems'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
-import type { Warehouse } from '@flasktoria/warehouse/warehouse'
+import { WarehouseError, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { once } from 'node:events'
+import { request, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
+import { brotliDecompressSync, constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { afterEach, expect, test, vi } from 'vitest'
+import { codings } from './compression.ts'
 import { createHttpServer } from './http-server.ts'
+import { createScriptedWarehouse } from './scripted-warehouse.ts'
 import { createTestApp, reading, testNow } from './test-app.ts'
 
 const cleanups: (() => Promise<void>)[] = []
@@ -89,6 +93,46 @@ test('a long answer arrives whole, and a reader that leaves in its midst harms n
   await expect(response.text()).rejects.toThrow('aborted')
   expect((await fetch(`${url}/livez`)).status).toBe(200)
 })
+
+/** One reading, then the engine dies. */
+const breaking = (): Warehouse => ({
+  ...createScriptedWarehouse({}).warehouse,
+  async *query() {
+    yield { columns: [], rowCount: 1, values: [[testNow - 5], ['a'], [1]] }
+    throw new WarehouseError('unavailable', 'secret detail of the engine')
+  },
+})
+
+test.for(['identity', ...codings])(
+  'an answer that breaks off in its midst says why, and the connection is cut: %s',
+  async (coding) => {
+    const { url } = await serve({ warehouse: breaking() })
+    const outgoing = request(`${url}/api/v1/vehicles/v/history?sensors=a&from=1&format=ndjson`, {
+      headers: { 'Accept-Encoding': coding },
+    }).end()
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+    expect(response.headers['content-encoding'] ?? 'identity').toBe(coding)
+    const pieces: Buffer[] = []
+    const read = async () => {
+      for await (const piece of response) pieces.push(piece as Buffer)
+    }
+    await expect(read()).rejects.toThrow('aborted')
+    const text = String(beginningOf(Buffer.concat(pieces), coding))
+    expect(text.split('\n').map((line) => line && (JSON.parse(line) as object))).toEqual([
+      { sensor: 'a', timestamp: testNow - 5, value: 1 },
+      { error: expect.objectContaining({ code: 'warehouse_unavailable' }) },
+      '',
+    ])
+  },
+)
+
+/** What can be read of something that was cut off. */
+function beginningOf(bytes: Buffer, coding: string): Buffer {
+  if (coding === 'gzip') return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
+  if (coding === 'br') return brotliDecompressSync(bytes, { finishFlush: constants.BROTLI_OPERATION_FLUSH })
+  if (coding === 'zstd') return zstdDecompressSync(bytes, { finishFlush: constants.ZSTD_e_flush })
+  return bytes
+}
 
 /** A real engine whose every question takes minutes unless it is cancelled. */
 async function slowWarehouse() {

@@ -1,7 +1,9 @@
+import { errorSchema, problemSchema } from '@flasktoria/contracts/problems'
 import { Hono } from 'hono'
 import { expect, test } from 'vitest'
 import { limitRate, type RatePolicy } from './rate-limit.ts'
 import type { RequestEnv } from './request-env.ts'
+import { createTestApp } from './test-app.ts'
 
 function createLimited(policy: RatePolicy) {
   let now = 1_000_000
@@ -58,4 +60,21 @@ test('however many clients come, the ones that are remembered are few, and the n
   for (let number = 0; number <= 10_000; number++) await client(number)
   expect((await client(10_000)).status).toBe(429)
   expect((await client(0)).status).toBe(200)
+})
+
+test('only questions about the past count, and the next one too many is a problem as the path has them', async () => {
+  const { app } = createTestApp({ historyRate: { burst: 2, perSecond: 1 } })
+  for (const path of ['/api/map', '/api/vehicle/v', '/api/anomalies']) {
+    const options = await app.request(path, { method: 'OPTIONS' })
+    expect([options.status, options.headers.get('RateLimit')], path).toEqual([200, null])
+  }
+  expect((await app.request('/api/map')).headers.get('RateLimit')).toBe(null)
+  const old = '/api/anomalies?start_ts=1'
+  const v1 = '/api/v1/vehicles/v/history?sensors=a&from=1'
+  for (const path of [old, v1]) expect((await app.request(path)).status, path).toBe(200)
+  const [refused, refusedV1] = [await app.request(old), await app.request(v1)]
+  expect([refused.status, refused.headers.get('Retry-After')]).toEqual([429, '1'])
+  expect(errorSchema.parse(await refused.json())).toMatchObject({ code: 429, message: 'Too many requests.' })
+  expect(problemSchema.parse(await refusedV1.json())).toMatchObject({ status: 429, code: 'too_many_requests' })
+  expect((await app.request('/api/vehicle/v')).status).toBe(200)
 })
