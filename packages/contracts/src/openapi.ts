@@ -69,6 +69,7 @@ export function openapiDocument(version: string): JsonSchema {
             description: ok.description,
             content: forms(operation),
           },
+          ...(method === 'get' && { 304: { description: 'The client has it already, as `If-None-Match` says.' } }),
           ...failures([...own, ...commonProblems], isV1(path) ? errors.v1 : errors.old),
         },
       },
