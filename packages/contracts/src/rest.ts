@@ -4,6 +4,7 @@ import type { Operation } from './operation.ts'
 import { errorSchema, type ProblemCode } from './problems.ts'
 import { anomalyOperations } from './rest-v1-anomalies.ts'
 import { historyOperations } from './rest-v1-history.ts'
+import { positionOperations } from './rest-v1-positions.ts'
 import { anomalyListingSchema, timeValueSchema } from './updates.ts'
 
 export const vehicleOverviewSchema = z
@@ -171,6 +172,7 @@ export const operations = {
     problems: ['invalid_request', 'invalid_parameter', 'body_too_large'],
   },
   ...historyOperations,
+  ...positionOperations,
   ...anomalyOperations,
 } as const satisfies Record<string, Operation>
 

@@ -15,6 +15,7 @@ import type { History } from './history.ts'
 import { describeSensors, detailsOf, socketUrl, speedSensor } from './live-answers.ts'
 import type { Handlers } from './operation-routes.ts'
 import { readPeriod, readSensorIds } from './period.ts'
+import { createPositionHandlers } from './position-handlers.ts'
 import { Problem, tooManyRows } from './problem.ts'
 import type { RecentWindow } from './recent-window.ts'
 import { mergeSeries, type Series } from './series.ts'
@@ -30,7 +31,7 @@ export type HandlerDependencies = {
   watermark: Seam['watermark']
   mutes: Mutes
   catalogues: { sensors: SensorCatalogue; anomalies: AnomalyCatalogue; names: VehicleNames }
-  limits: { sensorIds: number; rows: number; historyRequests: number }
+  limits: { sensorIds: number; rows: number; historyRequests: number; fleetPeriodMs: number }
   now: () => number
   newClientId: () => string
 }
@@ -119,6 +120,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
       return taken.map((success) => ({ success }))
     },
 
+    ...createPositionHandlers(dependencies, gate),
     ...createHistoryHandlers(dependencies, gate),
     ...createAnomalyHandlers(dependencies, gate),
   }

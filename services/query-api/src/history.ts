@@ -30,6 +30,7 @@ import {
 } from '@flasktoria/warehouse/queries-history'
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type ColumnBatch, type Warehouse } from '@flasktoria/warehouse/warehouse'
+import { createPositionQuestions } from './history-positions.ts'
 import { bucketsInSlices, pagesInSlices } from './history-slices.ts'
 import { Series } from './series.ts'
 
@@ -145,6 +146,8 @@ export function createHistory(options: {
         if (batch.rowCount > 0) use = readSpeedUse(batch)
       return use
     },
+
+    ...createPositionQuestions({ warehouse, profile, maxRows, ask }),
 
     /** Undefined when it can answer, else the reason in words. */
     failing: () => warehouse.failing() ?? failingForTables(),

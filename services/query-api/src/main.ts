@@ -71,6 +71,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
       sensorIds: config.MAX_SENSOR_IDS,
       rows: config.MAX_ROWS,
       historyRequests: config.MAX_HISTORY_REQUESTS,
+      fleetPeriodMs: config.MAX_FLEET_PERIOD_MS,
     },
     maxBodyBytes: config.MAX_BODY_BYTES,
     origins: config.CORS_ORIGINS,

@@ -28,17 +28,18 @@ const windowMs = 600_000
 type Overrides = Partial<
   Pick<
     AppDependencies,
-    'watermark' | 'origins' | 'historyRate' | 'limits' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'
+    'watermark' | 'origins' | 'historyRate' | 'mutes' | 'now' | 'catalogues' | 'maxBodyBytes' | 'logger'
   >
 > & {
   warehouse?: Warehouse
+  limits?: Partial<AppDependencies['limits']>
   deadlineMs?: number
 }
 
 /** The app as `main.ts` makes it, with a clock that stands still, and a window that the test fills. */
 export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: Overrides = {}) {
   const now = overrides.now ?? (() => testNow)
-  const limits = overrides.limits ?? { sensorIds: 5, rows: 1_000, historyRequests: 4 }
+  const limits = { sensorIds: 5, rows: 1_000, historyRequests: 4, fleetPeriodMs: 86_400_000, ...overrides.limits }
   const window = new RecentWindow({ retentionMs: windowMs, maxReadings: 100_000, maxAnomalies: 1_000 }, now)
   window.onSnapshot({ epoch: 'test', head: 0, state: [], recent: [], reason: 'start' })
   const metrics = createMetrics('query-api')

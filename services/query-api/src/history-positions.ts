@@ -1,0 +1,87 @@
+import type { Period } from '@flasktoria/warehouse/queries'
+import {
+  latestSql,
+  readLatest,
+  readTrack,
+  readVisitors,
+  trackSql,
+  visitorsSql,
+  type Fix,
+  type LatestQuestion,
+  type VehicleFix,
+  type Visitor,
+  type VisitorsQuestion,
+} from '@flasktoria/warehouse/queries-positions'
+import {
+  drivingSql,
+  fuelUseSql,
+  readDriving,
+  readFuelUse,
+  type Driving,
+  type DrivingQuestion,
+  type FuelQuestion,
+  type FuelUse,
+} from '@flasktoria/warehouse/queries-use'
+import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
+import type { ColumnBatch, Warehouse } from '@flasktoria/warehouse/warehouse'
+
+type Ask = (
+  question: string,
+  table: TableFacts,
+  sql: string,
+  signal: AbortSignal,
+  most?: number,
+) => AsyncIterable<ColumnBatch>
+type Sources = { warehouse: Warehouse; profile: TableProfile; maxRows: number; ask: Ask }
+
+const mostRows = 100_000_000
+
+async function all<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
+  const rows: T[] = []
+  for await (const batch of batches) for (const row of read(batch)) rows.push(row)
+  return rows
+}
+
+/** What the warehouse knows of where vehicles were and how they were used: see `createHistory`. */
+export function createPositionQuestions({ warehouse, profile, maxRows, ask }: Sources) {
+  const { pageRows = mostRows } = warehouse
+  const { sensor: table } = profile
+  const limit = maxRows + 1
+
+  return {
+    /** Without it, the tables say of no vehicle where it was. */
+    hasPositions: table.position !== undefined,
+
+    /** Where a vehicle was, oldest first, one position a timestamp. */
+    async *track({ from, ...question }: Period & { vehicle: string }, signal: AbortSignal): AsyncGenerator<Fix> {
+      let last = from - 1
+      let rows = pageRows
+      while (rows === pageRows && last < question.to) {
+        rows = 0
+        const sql = trackSql(warehouse.dialect, profile, { ...question, from: last + 1, limit: pageRows })
+        for await (const batch of ask('track', table, sql, signal, pageRows)) {
+          rows += batch.rowCount
+          for (const fix of readTrack(batch)) {
+            if (fix.timestamp === last) continue
+            last = fix.timestamp
+            yield fix
+          }
+        }
+      }
+    },
+
+    /** The last position of each vehicle, in the order of their ids. */
+    latest: (question: LatestQuestion, signal: AbortSignal): Promise<VehicleFix[]> =>
+      all(ask('latest', table, latestSql(warehouse.dialect, profile, question), signal), readLatest),
+
+    /** Who was in a box, in the order of their ids. */
+    visitors: (question: VisitorsQuestion, signal: AbortSignal): Promise<Visitor[]> =>
+      all(ask('visitors', table, visitorsSql(warehouse.dialect, profile, question), signal), readVisitors),
+
+    driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> =>
+      all(ask('driving', table, drivingSql(warehouse.dialect, profile, { ...question, limit }), signal), readDriving),
+
+    fuelUse: (question: Omit<FuelQuestion, 'limit'>, signal: AbortSignal): Promise<FuelUse[]> =>
+      all(ask('fuel_use', table, fuelUseSql(warehouse.dialect, profile, { ...question, limit }), signal), readFuelUse),
+  }
+}

@@ -1,0 +1,66 @@
+import { maxVehicles, type VehicleUse } from '@flasktoria/contracts/rest-v1-positions'
+import type { Period } from '@flasktoria/warehouse/queries'
+import { columnRows } from './column-rows.ts'
+import { movingAboveKmh } from './cost.ts'
+import { historyCoverage } from './coverage.ts'
+import type { HandlerDependencies } from './handlers.ts'
+import type { HistoryGate } from './history-gate.ts'
+import { fuelSensor, speedSensor } from './live-answers.ts'
+import { negotiate } from './negotiation.ts'
+import type { Handlers } from './operation-routes.ts'
+import { periodOf } from './period.ts'
+import { defaultGapSeconds, refuseLongPeriod } from './position-parameters.ts'
+import { answerRows } from './rows-answer.ts'
+import { fleetUse, ranked, vehicleUse } from './vehicle-use.ts'
+
+const fuelIntervalMs = 5 * 60_000
+/** Percent of the tank. Less is the noise of a level that sloshes. */
+const filledAbove = 5
+
+type UseParameters = { speedLimit?: number | undefined; gap?: number | undefined }
+
+export function createStatsHandlers(
+  { history, watermark, limits, now }: HandlerDependencies,
+  gate: HistoryGate,
+): Pick<Handlers, 'getVehicleStats' | 'getStats'> {
+  async function sumUp(
+    question: Period & { vehicle?: string },
+    { speedLimit = 100, gap = defaultGapSeconds }: UseParameters,
+    signal: AbortSignal,
+  ): Promise<VehicleUse[]> {
+    if (!history) return []
+    const speed = { sensor: speedSensor, movingAbove: movingAboveKmh, speedLimit, gapMs: gap * 1_000 }
+    const level = { sensor: fuelSensor, intervalMs: fuelIntervalMs, filledAbove }
+    const [drivings, fuels] = await Promise.all([
+      history.driving({ ...question, ...speed }, signal),
+      history.fuelUse({ ...question, ...level }, signal),
+    ])
+    return fleetUse(drivings, fuels)
+  }
+
+  return {
+    getVehicleStats: async ({ parameters }, c) => {
+      const { vehicle_id: vehicle } = parameters
+      const period = periodOf(parameters, now())
+      const coverage = historyCoverage(period, watermark)
+      const [use = vehicleUse(vehicle, undefined, undefined)] = await gate.run(c.get('signal'), (signal) =>
+        sumUp({ ...period, vehicle }, parameters, signal),
+      )
+      return { ...period, ...use, coverage }
+    },
+
+    getStats: async ({ parameters }, c) => {
+      const { order = 'idle', limit = maxVehicles } = parameters
+      const format = negotiate(c, parameters.format)
+      const period = periodOf(parameters, now())
+      refuseLongPeriod(period, limits.fleetPeriodMs, 'from', 'to')
+      const coverage = historyCoverage(period, watermark)
+      const uses = await gate.run(c.get('signal'), (signal) => sumUp(period, parameters, signal))
+      const rows = ranked(uses, order).slice(0, limit)
+      const end = { truncated: uses.length > limit, next: null, coverage }
+      return answerRows(c, { format, columns, head: period, rows: columnRows(columns, rows, end) })
+    },
+  }
+}
+
+const columns = Object.keys(vehicleUse('', undefined, undefined)) as (keyof VehicleUse)[]
