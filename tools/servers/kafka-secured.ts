@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs'
-import { makeCertificates } from './certificates.ts'
+import { makeCertificates, type Identity } from './certificates.ts'
 import { freePort, type Server } from './daemon.ts'
 import { startKafka } from './kafka.ts'
 
@@ -7,6 +7,9 @@ import { startKafka } from './kafka.ts'
 export type SecuredKafka = Server & {
   /** TLS, no log-in. */
   tls: string
+  /** TLS where clients need a certificate; `User:CN=reader` has ours. */
+  mutualTls: string
+  client: Identity
   /** SASL without TLS: PLAIN, SCRAM, and OAUTHBEARER with unsigned tokens. */
   sasl: string
   /** SASL inside TLS. */
@@ -45,10 +48,11 @@ const inOneLine = (pem: string) => pem.trim().replaceAll('\n', '\\n')
  */
 export async function startSecuredKafka(dir: string): Promise<SecuredKafka> {
   mkdirSync(dir, { recursive: true })
-  const [port, controllerPort, tls, sasl, saslTls] = await Promise.all(Array.from({ length: 5 }, freePort))
-  if (!port || !controllerPort || !tls || !sasl || !saslTls) throw new Error('five ports were asked for')
-  const { ca, key, certificate } = await makeCertificates(dir)
-  const doors = `PLAINTEXT://${at(port)},SSL://${at(tls)},SASL_PLAINTEXT://${at(sasl)},SASL_SSL://${at(saslTls)}`
+  const port = await freePort()
+  const controllerPort = await freePort()
+  const [tls, mutualTls, sasl, saslTls] = [await freePort(), await freePort(), await freePort(), await freePort()]
+  const { ca, server: broker, client } = await makeCertificates(dir)
+  const doors = `PLAINTEXT://${at(port)},SSL://${at(tls)},MUTUAL://${at(mutualTls)},SASL_PLAINTEXT://${at(sasl)},SASL_SSL://${at(saslTls)}`
   const server = await startKafka({
     dir,
     port,
@@ -57,13 +61,16 @@ export async function startSecuredKafka(dir: string): Promise<SecuredKafka> {
       listeners: `${doors},CONTROLLER://127.0.0.1:${controllerPort}`,
       'advertised.listeners': doors,
       'listener.security.protocol.map':
-        'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL',
+        'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,MUTUAL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL',
       'sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER',
       ...saslOf('sasl_plaintext'),
       ...saslOf('sasl_ssl'),
       'ssl.keystore.type': 'PEM',
-      'ssl.keystore.certificate.chain': inOneLine(certificate),
-      'ssl.keystore.key': inOneLine(key),
+      'ssl.keystore.certificate.chain': inOneLine(broker.certificate),
+      'ssl.keystore.key': inOneLine(broker.key),
+      'listener.name.mutual.ssl.client.auth': 'required',
+      'ssl.truststore.type': 'PEM',
+      'ssl.truststore.certificates': inOneLine(ca),
       'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
       'super.users': 'User:ANONYMOUS',
     },
@@ -74,5 +81,5 @@ export async function startSecuredKafka(dir: string): Promise<SecuredKafka> {
       ]),
     ),
   })
-  return { ...server, tls: at(tls), sasl: at(sasl), saslTls: at(saslTls), ca }
+  return { ...server, tls: at(tls), mutualTls: at(mutualTls), sasl: at(sasl), saslTls: at(saslTls), ca, client }
 }

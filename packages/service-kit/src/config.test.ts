@@ -33,12 +33,16 @@ test('all mistakes come in one message, by name', () => {
 test('a configuration is shown without its secrets', () => {
   const config = {
     KAFKA_PASSWORD: 'hunter2',
+    KAFKA_TLS_KEY: 'hunter2',
+    KAFKA_OAUTH_TOKEN_URL: 'https://issuer/token',
     HS2_URL: 'hive2://user:hunter2@host:21050/db',
     REDIS_URL: 'redis://host',
     TOPICS: [/^a$/u],
   }
   expect(JSON.parse(JSON.stringify(config, redact))).toEqual({
     KAFKA_PASSWORD: '***',
+    KAFKA_TLS_KEY: '***',
+    KAFKA_OAUTH_TOKEN_URL: 'https://issuer/token',
     HS2_URL: 'hive2://***@host:21050/db',
     REDIS_URL: 'redis://host',
     TOPICS: ['/^a$/u'],

@@ -22,6 +22,8 @@ test('without any environment it is Kafka, with the topics of the old system', (
 
 const authority = '-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----'
 
+const privateKey = '-----BEGIN EC PRIVATE KEY-----\n…\n-----END EC PRIVATE KEY-----'
+
 test('TLS and SASL', () => {
   const folder = mkdtempSync(join(tmpdir(), 'config-'))
   writeFileSync(join(folder, 'password'), 'secret\n')
@@ -29,6 +31,8 @@ test('TLS and SASL', () => {
     KAFKA_BROKERS: 'a:1, [::1]:2',
     KAFKA_TLS: 'true',
     KAFKA_TLS_CA: authority,
+    KAFKA_TLS_CERT: authority,
+    KAFKA_TLS_KEY: privateKey,
     KAFKA_SASL_MECHANISM: 'scram-sha-512',
     KAFKA_SASL_USERNAME: 'me',
     KAFKA_SASL_PASSWORD_FILE: join(folder, 'password'),
@@ -36,7 +40,7 @@ test('TLS and SASL', () => {
   if (config.SOURCE !== 'kafka') throw new Error('another source')
   expect(kafkaAccess(config)).toEqual({
     brokers: ['a:1', '[::1]:2'],
-    tls: { ca: authority },
+    tls: { ca: authority, cert: authority, key: privateKey },
     sasl: { mechanism: 'scram-sha-512', username: 'me', password: 'secret' },
   })
 })
@@ -70,6 +74,8 @@ test.each([
   [{ KAFKA_SASL_MECHANISM: 'oauthbearer' }, 'KAFKA_OAUTH_TOKEN_URL: is missing'],
   [{ KAFKA_TLS: 'true', KAFKA_TLS_CA: '/etc/ca.pem' }, 'the path of a file belongs into KAFKA_TLS_CA_FILE'],
   [{ KAFKA_TLS_CA: authority }, 'KAFKA_TLS: is not set'],
+  [{ KAFKA_TLS: 'true', KAFKA_TLS_CERT: authority }, 'KAFKA_TLS_CERT: and KAFKA_TLS_KEY belong together'],
+  [{ KAFKA_TLS: 'true', KAFKA_TLS_KEY: '-----BEGIN ENCRYPTED PRIVATE KEY-----' }, 'no unencrypted private key'],
   [{ KAFKA_BROKERS: 'kafka://x' }, 'KAFKA_BROKERS: is no comma separated list'],
   [{ SENSOR_TOPICS: 'a b' }, 'SENSOR_TOPICS: "a b" is neither'],
   [{ SENSOR_TOPICS: 'a', ANOMALY_TOPICS: 'a' }, 'topic a has several profiles'],

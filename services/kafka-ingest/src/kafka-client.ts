@@ -7,7 +7,8 @@ import { createTokenSource, TokenError, type OauthClient } from './kafka-oauth.t
 
 export type KafkaAccess = {
   brokers: string[]
-  tls?: { ca?: string | undefined } | undefined
+  /** PEM. A certificate of our own where the brokers know clients by it. */
+  tls?: { ca?: string | undefined; cert?: string | undefined; key?: string | undefined } | undefined
   sasl?:
     | { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string }
     | ({ mechanism: 'oauthbearer' } & OauthClient)
@@ -47,7 +48,7 @@ export const connectTo = (
     retry: patience,
     logCreator: () => logTo(logger),
   }
-  if (tls) config.ssl = tls.ca === undefined ? true : { ca: tls.ca }
+  if (tls) config.ssl = Object.fromEntries(Object.entries(tls).filter(([, pem]) => pem !== undefined))
   if (sasl) config.sasl = saslOf(sasl)
   return new kafkajs.Kafka(config)
 }

@@ -7,6 +7,14 @@ const noKerberos =
 
 const mechanisms = ['none', 'plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'] as const
 
+const pem = (what: string, marker: RegExp, option: string, description: string) =>
+  z
+    .string()
+    .regex(marker, `holds no ${what} in PEM; the path of a file belongs into ${option}_FILE`)
+    .optional()
+    .meta({ description })
+const certificate = /-----BEGIN CERTIFICATE-----/
+
 /** How to reach the brokers. */
 export const kafkaAccessOptions = {
   KAFKA_BROKERS: z
@@ -18,13 +26,24 @@ export const kafkaAccessOptions = {
     })
     .meta({ description: 'Kafka brokers to begin with, `host:port`, comma separated.' }),
   KAFKA_TLS: z.stringbool().default(false).meta({ description: 'Whether the brokers want TLS.' }),
-  KAFKA_TLS_CA: z
-    .string()
-    .refine((text) => text.includes('-----BEGIN CERTIFICATE-----'), {
-      message: 'holds no certificate in PEM; the path of a file belongs into KAFKA_TLS_CA_FILE',
-    })
-    .optional()
-    .meta({ description: 'Certificate authority of the brokers (PEM), if private.' }),
+  KAFKA_TLS_CA: pem(
+    'certificate',
+    certificate,
+    'KAFKA_TLS_CA',
+    'Certificate authority of the brokers (PEM), if private.',
+  ),
+  KAFKA_TLS_CERT: pem(
+    'certificate',
+    certificate,
+    'KAFKA_TLS_CERT',
+    'Our own certificate and its chain (PEM), where the brokers want one.',
+  ),
+  KAFKA_TLS_KEY: pem(
+    'unencrypted private key',
+    /-----BEGIN (?:EC |RSA )?PRIVATE KEY-----/,
+    'KAFKA_TLS_KEY',
+    'The private key of that certificate (PEM, not encrypted).',
+  ),
   KAFKA_SASL_MECHANISM: z
     .string()
     .toLowerCase()
@@ -60,13 +79,16 @@ export function checkKafkaAccess(config: AccessInput, complain: (name: string, m
   const mechanism = config.KAFKA_SASL_MECHANISM
   for (const name of needs[mechanism])
     if (!config[name]) complain(name, `is missing, and KAFKA_SASL_MECHANISM ${mechanism} needs it`)
-  if (config.KAFKA_TLS_CA !== undefined && !config.KAFKA_TLS)
-    complain('KAFKA_TLS', 'is not set, so KAFKA_TLS_CA would do nothing')
+  for (const name of ['KAFKA_TLS_CA', 'KAFKA_TLS_CERT', 'KAFKA_TLS_KEY'] as const)
+    if (config[name] !== undefined && !config.KAFKA_TLS)
+      complain('KAFKA_TLS', `is not set, so ${name} would do nothing`)
+  if ((config.KAFKA_TLS_CERT === undefined) !== (config.KAFKA_TLS_KEY === undefined))
+    complain('KAFKA_TLS_CERT', 'and KAFKA_TLS_KEY belong together: only one of them is set')
 }
 
 export function kafkaAccess(config: AccessInput): KafkaAccess {
-  const { KAFKA_BROKERS: brokers, KAFKA_TLS: isTls, KAFKA_TLS_CA: ca } = config
-  return { brokers, tls: isTls ? { ca } : undefined, sasl: saslOf(config) }
+  const { KAFKA_BROKERS: brokers, KAFKA_TLS_CA: ca, KAFKA_TLS_CERT: cert, KAFKA_TLS_KEY: key } = config
+  return { brokers, tls: config.KAFKA_TLS ? { ca, cert, key } : undefined, sasl: saslOf(config) }
 }
 
 function saslOf(config: AccessInput): KafkaAccess['sasl'] {

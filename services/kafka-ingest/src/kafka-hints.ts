@@ -22,13 +22,15 @@ function rightHint({ name, message, type }: Fields, { group, topics = [] }: Aske
   return `This user needs READ on each of the topics${topics.length === 0 ? '' : ` ${topics.join(', ')}`}.`
 }
 
-const untrusted = /unable to (?:verify|get)|self[- ]signed certificate|unknown ca/i
+const untrusted = /unable to (?:verify|get)|self[- ]signed certificate/i
 
 function tlsHint({ message }: Fields): string | undefined {
   if (untrusted.test(message))
     return "Nobody whom we trust vouches for the broker's certificate: KAFKA_TLS_CA names a private authority."
   if (message.includes("does not match certificate's altnames"))
     return "The broker's certificate is for other names than the one in KAFKA_BROKERS or in the broker's advertised.listeners."
+  if (/alert (?:certificate required|handshake failure|bad certificate|unknown ca)/i.test(message))
+    return 'The brokers want to know us by a certificate that they trust: KAFKA_TLS_CERT and KAFKA_TLS_KEY.'
   if (message.includes('certificate has expired')) return "The broker's certificate has expired."
   if (/secure TLS connection|wrong version number/.test(message))
     return 'This port does not speak TLS: KAFKA_BROKERS has to name the port with TLS, or KAFKA_TLS has to be off.'

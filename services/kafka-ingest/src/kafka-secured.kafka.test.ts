@@ -79,7 +79,19 @@ describe('TLS', () => {
     await expect.poll(() => records.length, eventually).toBe(3)
   })
 
+  test('the brokers that know their clients by certificates give what the one of ours may read', async () => {
+    await allowAll('CN=reader')
+    const { key, certificate: cert } = kafka.client
+    const { records } = consumeThrough({ brokers: [kafka.mutualTls], tls: { ca: kafka.ca, cert, key } })
+    await expect.poll(() => records.length, eventually).toBe(3)
+  })
+
   test.each([
+    [
+      'brokers that want a certificate are told from others',
+      () => ({ brokers: [kafka.mutualTls], tls: { ca: kafka.ca } }),
+      'KAFKA_TLS_CERT',
+    ],
     ['brokers that nobody vouches for are told from others', () => ({ brokers: [kafka.tls], tls: {} }), 'KAFKA_TLS_CA'],
     [
       'TLS at a port without it is said so',
