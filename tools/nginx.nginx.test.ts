@@ -1,4 +1,4 @@
-import { errorBody, errorSchema, type ProblemCode } from '@flasktoria/contracts/problems'
+import { errorBody, errorSchema, problemBody, problemSchema, type ProblemCode } from '@flasktoria/contracts/problems'
 import { EventEmitter, once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, request, type IncomingMessage, type RequestListener, type Server } from 'node:http'
@@ -120,6 +120,15 @@ function expectProblem({ status, headers, body }: Answer, code: ProblemCode) {
   expect(headers).toMatchObject({ 'content-type': 'application/json', 'access-control-allow-origin': '*' })
 }
 
+/** The same below /api/v1. */
+function expectProblemV1({ status, headers, body }: Answer, code: ProblemCode) {
+  const problem = problemSchema.parse(JSON.parse(body))
+  expect(problem).toEqual(problemBody(code, problem.requestId))
+  expect(problem.requestId).toMatch(/^[\w.-]{1,64}$/)
+  expect(status).toBe(problem.status)
+  expect(headers).toMatchObject({ 'content-type': 'application/problem+json', 'access-control-allow-origin': '*' })
+}
+
 let origin: number
 let api: Awaited<ReturnType<typeof startBackend>>
 let hub: Awaited<ReturnType<typeof startHub>>
@@ -196,6 +205,15 @@ describe('what nginx answers itself', () => {
     ],
   ])('%s is %s in the words of the contract', async (_, code, bytes) => {
     expectProblem(await exchange(origin, bytes), code)
+    expect(api.seen).toEqual([])
+  })
+
+  test.each<[string, ProblemCode, string]>([
+    ['an unknown method', 'method_not_allowed', `FOO /api/v1/fleet?x=1 HTTP/1.1\r\n${closing}\r\n`],
+    ['a URL with a backslash', 'invalid_request', `GET /api/v1/\\..\\fleet HTTP/1.1\r\n${closing}\r\n`],
+    ['a large body', 'body_too_large', `POST /api/v1 HTTP/1.1\r\n${closing}Content-Length: 2000000\r\n\r\n`],
+  ])('%s below /api/v1 is %s as RFC 9457 has it', async (_, code, bytes) => {
+    expectProblemV1(await exchange(origin, bytes), code)
     expect(api.seen).toEqual([])
   })
 
@@ -564,6 +582,10 @@ describe('a service that fails', () => {
     const answer = await ask(lonely, '/api/map')
     expectProblem(answer, 'bad_gateway')
     expect(answer.headers['retry-after']).toBe('1')
+    const answerV1 = await ask(lonely, '/api/v1/fleet', 'X-Request-ID: r-1\r\n')
+    expectProblemV1(answerV1, 'bad_gateway')
+    expect(JSON.parse(answerV1.body)).toMatchObject({ requestId: 'r-1' })
+    expect(answerV1.headers).toMatchObject({ 'retry-after': '1', 'cache-control': 'no-store' })
     const upgrade = 'GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n'
     expectProblem(await exchange(lonely, upgrade), 'bad_gateway')
   })
