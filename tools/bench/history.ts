@@ -1,67 +1,116 @@
-import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
+import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
 import { join } from 'node:path'
 import { freePort } from '../servers/daemon.ts'
 import { startHs2 } from '../servers/hs2.ts'
-import { alternate, printResult, type Bench } from './measure.ts'
-import { linesOf, measuredCore, runPinned, script } from './processes.ts'
+import { benchAnswers } from './history/answers.ts'
+import { answer, duckdbFolder, fillEngine, rowsSql, smallSql, type Place } from './history/engine.ts'
+import { pythonWithHs2 } from './history/python.ts'
+import { alternate, median, printResult, type Bench, type Figures } from './measure.ts'
+import { linesOf, measuredCore, pin, runPinned, script } from './processes.ts'
 
-const rows = 200_000
-const table = 'bench_sensor'
+const engine = 'Spark Thrift Server 3.5.9'
+const fewRows = 200_000
+const manyRows = 2_000_000
+const questions = new Map([
+  [1, 40],
+  [8, 160],
+  [64, 256],
+])
 
-/** Rows as the old sensor table has them: a time, two ids and a labelled text. */
-async function fill(url: string): Promise<void> {
-  const warehouse = await createHs2Warehouse({ url })
+async function figuresOf(child: ReturnType<typeof pin>): Promise<Figures & { took?: number[] }> {
   try {
-    await warehouse.execute(
-      `CREATE TABLE ${table} USING parquet AS SELECT 1490000000000 + id * 37 AS ts, concat('pid_', cast(id % 11 AS STRING), '_mode_1') AS sensor, ` +
-        `concat('veh-', lpad(cast(id % 1000 AS STRING), 4, '0')) AS uuid, concat('value: ', cast((id % 5000) / 8 AS STRING)) AS value FROM range(0, ${rows}, 1, 2)`,
-      { signal: AbortSignal.timeout(120_000), deadlineMs: 120_000 },
-    )
+    const { value } = await linesOf(child).next()
+    if (value === undefined) throw new Error('a contestant ended without figures')
+    return JSON.parse(value)
   } finally {
-    await warehouse.close()
+    child.kill()
   }
 }
+const node = (name: string, ...args: (string | number)[]) =>
+  figuresOf(runPinned(measuredCore, [script(`history/${name}`), ...args.map(String)]))
+const inPython = (python: string, ...args: (string | number)[]) =>
+  figuresOf(pin(measuredCore, [python, script('history/hs2_peers.py'), ...args.map(String)]))
 
-type Reading = { rows: number; totalMs: number; cpuMs: number; longestStallMs: number; rssMb: number }
-
-/** One reader in a process of its own, which reads the whole table once and says what that took. */
-async function read(url: string, way: string) {
-  const reader = runPinned(measuredCore, [script('read-history.ts'), way, url, table])
-  try {
-    const result: Reading = JSON.parse((await linesOf(reader).next()).value ?? '')
-    if (result.rows !== rows) throw new Error(`${way} read ${result.rows} of ${rows} rows`)
-    return {
-      ms: result.totalMs,
-      'CPU ms': result.cpuMs,
-      'k rows / CPU-s': result.rows / result.cpuMs,
-      'longest stall ms': result.longestStallMs,
-      'RSS MB': result.rssMb,
-    }
-  } finally {
-    reader.kill()
+async function benchRows({ url, host, port, duckdb, python }: Place, rows: number, rounds: number): Promise<void> {
+  const isSmall = rows === fewRows
+  // The first readings of few rows would measure how long the compilers of V8 take.
+  const readings = isSmall ? 3 : 1
+  const sql = rowsSql(rows)
+  const counted = async (reading: Promise<Figures>) => {
+    const { rows: read, ...figures } = await reading
+    if (read !== rows) throw new Error(`${read} of ${rows} rows were read`)
+    return { 'k rows / CPU-s': rows / figures['CPU ms']!, ...figures }
   }
-}
-
-/** Rows out of a HiveServer2: our adapter against hive-driver as published, with its default and its best fetch size. */
-export async function benchHistory({ dir, rounds, cleanup }: Bench): Promise<void> {
-  const hs2 = await startHs2({ dir: join(dir, 'hs2'), port: await freePort() })
-  cleanup.defer(() => hs2.stop())
-  await fill(hs2.url)
-  const result = await alternate(rounds, {
-    warehouse: () => read(hs2.url, 'warehouse'),
-    'hive-driver, fetch size 1,000': () => read(hs2.url, 'stock-1000'),
-    'hive-driver, default (100)': () => read(hs2.url, 'stock-100'),
-  })
-  const { warehouse: ours, 'hive-driver, fetch size 1,000': best, 'hive-driver, default (100)': usual } = result
+  const duckdbSql = `SELECT ts, sensor, uuid, value FROM sensor_history LIMIT ${rows}`
+  const contestants: Record<string, () => Promise<Figures>> = {
+    warehouse: () => counted(node('read-rows.ts', 'warehouse', url, sql, readings)),
+    'hive-driver, fetch size 1,000': () => counted(node('read-rows.ts', 'stock-1000', url, sql, readings)),
+    ...(isSmall && {
+      'hive-driver, default (100)': () => counted(node('read-rows.ts', 'stock-100', url, sql, readings)),
+    }),
+    impyla: () => counted(inPython(python, 'rows', 'impyla', host, port, sql, readings)),
+    PyHive: () => counted(inPython(python, 'rows', 'pyhive', host, port, sql, readings)),
+    ...(isSmall && {
+      'DuckDB, by our adapter': () => counted(node('read-rows.ts', 'duckdb', duckdb, duckdbSql, readings)),
+    }),
+  }
+  const result = await alternate(rounds, contestants)
+  const ours = result['warehouse']!['CPU ms']!
+  const peers = Object.entries(result).filter(([name]) => name !== 'warehouse')
   printResult({
-    title: 'history: rows out of HiveServer2',
-    conditions: { rows, columns: 4, engine: 'Spark Thrift Server 3.5.9', rounds },
+    title: `history: ${rows} rows out of HiveServer2`,
+    conditions: { rows, columns: 4, engine, rounds, readings },
     rows: result,
-    ratios: {
-      'CPU, hive-driver by default / ours': usual['CPU ms'] / ours['CPU ms'],
-      'CPU, hive-driver at its best / ours': best['CPU ms'] / ours['CPU ms'],
-      'time, hive-driver by default / ours': usual['ms'] / ours['ms'],
-      'time, hive-driver at its best / ours': best['ms'] / ours['ms'],
-    },
+    ratios: Object.fromEntries(peers.map(([name, row]) => [`CPU, ours / ${name}`, ours / row['CPU ms']!])),
   })
+}
+
+async function summary(asking: Promise<Figures & { took?: number[] }>): Promise<Figures> {
+  const { took = [], ms, cpuMs } = await asking
+  const sorted = took.toSorted((a, b) => a - b)
+  return {
+    'p50 ms': median(took),
+    'p95 ms': sorted[Math.floor(sorted.length * 0.95)]!,
+    'questions / s': took.length / (ms! / 1000),
+    'CPU ms / question': cpuMs! / took.length,
+  }
+}
+
+async function benchSmall({ url, host, port, duckdb, python }: Place, clients: number, rounds: number): Promise<void> {
+  const count = questions.get(clients)!
+  const duckdbSql = smallSql.replace('bench_rows', 'sensor_history')
+  const contestants: Record<string, () => Promise<Figures>> = {
+    warehouse: () => summary(node('ask-small.ts', 'warehouse', url, smallSql, clients, count)),
+    'impyla, a connection for each': () => summary(inPython(python, 'small', host, port, smallSql, clients, count)),
+    ...(clients === 1 && {
+      'the engine, as it says itself': () => summary(node('ask-small.ts', 'engine', url, smallSql, clients, count)),
+    }),
+    'DuckDB, by our adapter': () => summary(node('ask-small.ts', 'duckdb', duckdb, duckdbSql, clients, count)),
+  }
+  const result = await alternate(rounds, contestants)
+  const ours = result['warehouse']!['p50 ms']!
+  const peers = Object.entries(result).filter(([name]) => name !== 'warehouse' && !name.startsWith('DuckDB'))
+  printResult({
+    title: `history: small questions, ${clients} at once`,
+    conditions: { questions: count, engine, connections: 4, rounds },
+    rows: result,
+    ratios: Object.fromEntries(peers.map(([name, row]) => [`p50, ours / ${name}`, ours / row['p50 ms']!])),
+  })
+}
+
+/**
+ * Out of a HiveServer2, against hive-driver as published, impyla and PyHive: many rows, complete answers, and small questions
+ * of several clients. DuckDB reads the same rows beside it.
+ */
+export async function benchHistory({ dir, rounds, cleanup }: Bench): Promise<void> {
+  const python = await pythonWithHs2()
+  const hs2 = await startHs2({ dir: join(dir, 'hs2'), port: await freePort(), heapMb: 4096 })
+  cleanup.defer(() => hs2.stop())
+  await fillEngine(hs2.url, dir, manyRows, fewRows)
+  const [{ host, port }] = parseHs2Url(hs2.url).endpoints as [{ host: string; port: number }]
+  const place: Place = { url: hs2.url, host, port, duckdb: duckdbFolder(dir), python }
+  await benchRows(place, fewRows, rounds)
+  await benchAnswers(place, answer, rounds)
+  for (const clients of questions.keys()) await benchSmall(place, clients, rounds)
+  await benchRows(place, manyRows, 1)
 }

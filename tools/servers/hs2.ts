@@ -78,7 +78,7 @@ const opened = [
   'sun.util.calendar',
 ].map((name) => `--add-opens=java.base/${name}=ALL-UNNAMED`)
 
-const systemProperties = (dir: string) => ({
+const systemProperties = (dir: string, uiPort: number | undefined) => ({
   'user.timezone': 'UTC',
   'java.io.tmpdir': join(dir, 'tmp'),
   'jdk.reflect.useDirectMethodHandle': 'false',
@@ -86,7 +86,8 @@ const systemProperties = (dir: string) => ({
   'derby.system.home': dir,
   'spark.app.name': 'flasktoria',
   'spark.master': 'local[2]',
-  'spark.ui.enabled': 'false',
+  'spark.ui.enabled': String(uiPort !== undefined),
+  'spark.ui.port': String(uiPort ?? 0),
   'spark.local.dir': join(dir, 'tmp'),
   'spark.driver.bindAddress': '127.0.0.1',
   'spark.driver.host': '127.0.0.1',
@@ -103,14 +104,20 @@ const systemProperties = (dir: string) => ({
   'spark.sql.sources.parallelPartitionDiscovery.parallelism': '2',
 })
 
-export type Hs2Place = { dir: string; port: number; heapMb?: number }
+export type Hs2Place = {
+  dir: string
+  port: number
+  heapMb?: number
+  /** Where Spark itself says what runs in it; absent: nowhere. */
+  uiPort?: number
+}
 
 /** A HiveServer2 on 127.0.0.1: the Spark Thrift Server, without authentication, its metastore in the folder. */
-export async function planHs2({ dir, port, heapMb = 1_024 }: Hs2Place): Promise<DaemonPlan> {
+export async function planHs2({ dir, port, heapMb = 1_024, uiPort }: Hs2Place): Promise<DaemonPlan> {
   const [java, jars] = [await findTool('java'), await sparkJars()]
   for (const folder of ['conf', 'log', 'tmp', 'warehouse']) mkdirSync(join(dir, folder), { recursive: true })
   writeFileSync(join(dir, 'conf', 'log4j2.properties'), logging)
-  const properties = Object.entries(systemProperties(dir)).map(([key, value]) => `-D${key}=${value}`)
+  const properties = Object.entries(systemProperties(dir, uiPort)).map(([key, value]) => `-D${key}=${value}`)
   const jvm = [`-Xmx${heapMb}m`, '-Xss4m', '-XX:+ExitOnOutOfMemoryError', '-XX:+IgnoreUnrecognizedVMOptions', ...opened]
   const server = {
     'hive.server2.authentication': 'NOSASL',
