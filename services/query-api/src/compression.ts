@@ -3,12 +3,15 @@ import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import {
   brotliCompress,
+  brotliCompressSync,
   constants,
   createBrotliCompress,
   createGzip,
   createZstdCompress,
   gzip,
+  gzipSync,
   zstdCompress,
+  zstdCompressSync,
 } from 'node:zlib'
 import type { RequestEnv } from './request-env.ts'
 
@@ -46,15 +49,22 @@ const options = {
   br: { params: { [constants.BROTLI_PARAM_QUALITY]: 4 }, flush: constants.BROTLI_OPERATION_FLUSH },
   zstd: { params: { [constants.ZSTD_c_compressionLevel]: 3 }, flush: constants.ZSTD_e_flush },
 }
-const whole = { gzip: promisify(gzip), br: promisify(brotliCompress), zstd: promisify(zstdCompress) }
+const inThread = { gzip: promisify(gzip), br: promisify(brotliCompress), zstd: promisify(zstdCompress) }
+const sync = { gzip: gzipSync, br: brotliCompressSync, zstd: zstdCompressSync }
 const streaming: Record<Coding, () => Transform> = {
   gzip: () => createGzip(options.gzip),
   br: () => createBrotliCompress(options.br),
   zstd: () => createZstdCompress(options.zstd),
 }
 
-export const compress = (bytes: Uint8Array, coding: Coding): Promise<Buffer<ArrayBuffer>> =>
-  whole[coding](bytes, options[coding])
+/** Sooner done than another thread is woken for it. */
+const maxSyncBytes = 32_768
+
+export function compress(bytes: Uint8Array, coding: Coding): Buffer<ArrayBuffer> | Promise<Buffer<ArrayBuffer>> {
+  // Told the size, zstd takes no more memory than it needs.
+  const how = { ...options[coding], pledgedSrcSize: bytes.length }
+  return bytes.length > maxSyncBytes ? inThread[coding](bytes, how) : sync[coding](bytes, how)
+}
 
 /** Compresses answers that are made as they are read: those without a length. What only HEAD asked for is not made. */
 export const compressStreams: MiddlewareHandler<RequestEnv> = async (c, next) => {

@@ -11,7 +11,7 @@ export class Content {
   readonly bytes: Bytes
   /** The same exactly for the same bytes. */
   readonly digest: string
-  readonly #compressed = new Map<Coding, Promise<Bytes>>()
+  readonly #compressed = new Map<Coding, Bytes | Promise<Bytes>>()
 
   constructor(content: string | Bytes) {
     this.bytes = typeof content === 'string' ? Buffer.from(content) : content
