@@ -145,9 +145,13 @@ export async function listFiles(directory: string, table: HistoryTable, day: num
   return files.filter(isParquet).toSorted()
 }
 
-/** The paths of all files that together hold each row of a table once. */
-export async function listLivePaths(directory: string, table: HistoryTable): Promise<string[]> {
-  const days = await listDays(directory, table)
+/** Both belong to it; days as in `dayOf`. */
+export type DayRange = { from: number; to: number }
+
+/** The paths of all files that together hold each row of a table once, or of some of its days. */
+export async function listLivePaths(directory: string, table: HistoryTable, range?: DayRange): Promise<string[]> {
+  const all = await listDays(directory, table)
+  const days = range ? all.filter((day) => day >= range.from && day <= range.to) : all
   const paths = await Promise.all(
     days.map(async (day) => {
       const files = await listFiles(directory, table, day)

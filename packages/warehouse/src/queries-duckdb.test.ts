@@ -49,5 +49,5 @@ const open = (name: string, profile: TableProfile) => async () => {
   }
 }
 
-queriesConformance('plain typed tables of DuckDB', open('plain', plain), { numRuns: 30 })
-queriesConformance('tables of labelled texts of DuckDB', open('legacy', legacy), { numRuns: 30, isLabelled: true })
+queriesConformance('plain typed tables of DuckDB', open('plain', plain), { questions: 20 })
+queriesConformance('tables of labelled texts of DuckDB', open('legacy', legacy), { questions: 20, isLabelled: true })

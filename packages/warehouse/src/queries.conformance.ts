@@ -234,7 +234,7 @@ export function legacySampleValues({ text, integer }: Dialect): { sensor: string
 export type Site = { warehouse: Warehouse; profile: TableProfile }
 type Sites = { reference: Site; site: Site; close: () => Promise<void> }
 
-const signal = AbortSignal.timeout(600_000)
+const signal = new AbortController().signal
 
 async function answer({ warehouse, profile }: Site, { sql, read }: QueryKind, question: unknown): Promise<string[]> {
   const statement = sql(warehouse.dialect, profile, question as never)
@@ -251,12 +251,12 @@ const roundSums = (name: string, value: unknown) =>
 
 /**
  * What every engine and every form of the tables promises: the same rows for every question, to the last digit and in the same
- * order, as the reference gives. `isLabelled`: words count against the limit there, and anomalies have no cause and no advice.
+ * order, as the reference gives. `questions`: how many of each kind, which have an answer. `isLabelled`: words count against the limit there, and anomalies have no cause and no advice.
  */
 export function queriesConformance(
   name: string,
   open: () => Promise<Sites>,
-  options: { numRuns: number; isLabelled?: boolean },
+  options: { questions: number; isLabelled?: boolean },
 ) {
   describe(`the sample rows in ${name}`, () => {
     let sites: Sites
@@ -277,16 +277,15 @@ export function queriesConformance(
       options.isLabelled ? row.replace(/"rootCause":.*$/, '"rootCause":"","recommendation":""}') : row
 
     test.each(queryKinds(choice))('$name: the same rows, in the same order', async (kind) => {
-      let rows = 0
-      await fc.assert(
-        fc.asyncProperty(kind.questions, async (question) => {
-          const expected = (await answer(sites.reference, kind, question)).map(withoutTexts)
-          expect(await answer(sites.site, kind, question)).toEqual(expected)
-          rows += expected.length
-        }),
-        { numRuns: options.numRuns, seed: 1 },
-      )
-      expect(rows).toBeGreaterThan(0)
+      let compared = 0
+      for (const question of fc.sample(kind.questions, { numRuns: 500, seed: 1 })) {
+        const rows = (await answer(sites.reference, kind, question)).map(withoutTexts)
+        // That nothing is nothing everywhere says little.
+        if (rows.length === 0) continue
+        expect({ question, rows: await answer(sites.site, kind, question) }).toEqual({ question, rows })
+        if (++compared === options.questions) break
+      }
+      expect(compared).toBe(options.questions)
     })
   })
 }

@@ -3,9 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterEach, expect, test, vi } from 'vitest'
-import { fileName, historyTables } from './history-layout.ts'
+import { dialects } from './dialects.ts'
+import { dayOf, fileName, historyTables } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
-import { createDuckdbWarehouse, type DuckdbWarehouseOptions } from './warehouse-duckdb.ts'
+import { readingsSql } from './queries.ts'
+import { tableProfiles } from './table-profile.ts'
+import { createDuckdbWarehouse, daysAsked, type DuckdbWarehouseOptions } from './warehouse-duckdb.ts'
 import { WarehouseError, type Cell, type QueryOptions, type Warehouse } from './warehouse.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -77,6 +80,34 @@ test('the next question sees what was written since the last one', async () => {
     expect(await ask(warehouse, 'SELECT count(*) FROM sensor_history WHERE day = 20261124')).toEqual([[count]])
     await write(count, count)
   }
+})
+
+test('a question names the days that it looks at, wherever it names its table; else all are looked at', () => {
+  const [from, to] = [Date.UTC(2026, 10, 24), Date.UTC(2026, 10, 25)]
+  const question = { vehicle: "o'hara", sensors: ['s'], from, to, limit: 9 }
+  const sql = readingsSql(dialects.duckdb, tableProfiles.own, question)
+  expect(daysAsked(sql, table)).toEqual({ from: 20261124, to: 20261125 })
+  expect(daysAsked(sql, historyTables.anomaly)).toBeUndefined()
+  expect(daysAsked(`${sql} UNION ALL ${sql.replaceAll('20261125', '20261130')}`, table)?.to).toBe(20261130)
+  expect(daysAsked('SELECT 1 FROM "sensor_history"', table)).toBeUndefined()
+  expect(
+    daysAsked(`SELECT 1 FROM "sensor_history" WHERE uuid = ' AND "day" BETWEEN 20261124 AND 20261124)'`, table),
+  ).toBe(undefined)
+  expect(daysAsked(`${sql} UNION ALL SELECT 1, 2, 3 FROM "sensor_history"`, table)).toBeUndefined()
+})
+
+test('a question about a day finds it among others, and what is written to others later', async () => {
+  const { warehouse, writer } = await open()
+  const noon = Date.UTC(2026, 10, 24, 12)
+  for (const [index, ts] of [noon - 86_400_000, noon, noon + 86_400_000].entries())
+    await writer.write(table, dayOf(ts), { stream: 'raw-0', first: index, last: index }, [row(index, 'x', ts)])
+  const values = async (from: number, to: number) => {
+    const sql = readingsSql(dialects.duckdb, tableProfiles.own, { vehicle: 'v1', sensors: ['s'], from, to, limit: 9 })
+    return (await ask(warehouse, sql)).map(([, , value]) => value)
+  }
+  expect(await values(noon, noon + 1)).toEqual([1])
+  expect(await values(noon - 86_400_000, noon)).toEqual([1, 0])
+  expect(await values(0, noon * 2)).toEqual([2, 1, 0])
 })
 
 test('values come back exactly', async () => {
