@@ -16,9 +16,13 @@ export function parseKeyset<Key>(cursor: string | undefined, schema: z.ZodType<K
   throw new Problem('invalid_parameter', 'cursor is malformed.', ['cursor'])
 }
 
+/** No engine keeps a NUL or a lone surrogate, so no cursor of ours holds one: it comes out as no text. */
+const keepable = (_: string, value: unknown) =>
+  typeof value === 'string' && (value.includes('\0') || !value.isWellFormed()) ? undefined : value
+
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, keepable)
   } catch {
     return undefined
   }
