@@ -241,6 +241,25 @@ test.for([
   expect(await metrics.registry.metrics()).toContain('warehouse_failures_total{kind="unavailable"')
 })
 
+test('what nobody reads is not asked for', async () => {
+  let batches = 0
+  const endless: Warehouse = {
+    ...createScriptedWarehouse({}).warehouse,
+    // oxlint-disable-next-line require-await -- as engines answer
+    async *query() {
+      for (;;) yield { columns: [], rowCount: 1, values: [[begin + batches++], ['a'], [1]] }
+    },
+  }
+  const response = await createTestApp({ warehouse: endless }).app.request(path(`${all}&format=csv`))
+  const reader = response.body!.getReader()
+  for (let piece = 1; piece <= 5; piece++) {
+    await reader.read()
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(batches).toBeLessThanOrEqual(piece + 1)
+  }
+  await reader.cancel()
+})
+
 test('503: more at once than the warehouse may see; who leaves in the midst makes room', async () => {
   const limits = { sensorIds: 5, rows: 1_000, historyRequests: 1, fleetPeriodMs: day }
   const { app } = createTestApp({ warehouse: breaking(), limits })
