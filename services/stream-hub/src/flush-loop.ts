@@ -58,6 +58,7 @@ export class FlushLoop {
   #waitFor(waitMs: number): void {
     clearTimeout(this.#timer)
     if (waitMs <= 0) this.wake()
-    else if (waitMs < Infinity) this.#timer = setTimeout(() => this.#run(), waitMs)
+    // A timer leaves fractions off: it would come too early, for nothing.
+    else if (waitMs < Infinity) this.#timer = setTimeout(() => this.#run(), Math.ceil(waitMs))
   }
 }

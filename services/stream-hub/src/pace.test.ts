@@ -7,9 +7,9 @@ import { eventually } from './test-socket.ts'
 
 test('flushes stand further apart when they cost more, within bounds', () => {
   const bounds = { minMs: 8, maxMs: 250 }
-  expect([0, 1.44, 2.88, 15, 30, 60, 150, 1_000].map((costMs) => flushIntervalMs(costMs, bounds))).toEqual([
-    8, 12, 24, 125, 200, 200, 250, 250,
-  ])
+  expect(
+    [0, 1.9, 2.2, 3.4, 16, 30, 60, 150, 1_000].map((costMs) => Math.round(flushIntervalMs(costMs, bounds))),
+  ).toEqual([8, 8, 10, 20, 125, 200, 200, 250, 250])
 })
 
 test('members of a lane beyond a thousand open another one, and an empty one is gone', () => {
@@ -39,6 +39,23 @@ test('a quiet lane is due at once, a lane with a rate never sooner than it says,
   lanes.hasFlushed(slow, 1_600, 0)
   expect([one.dueAtMs, slow.dueAtMs]).toEqual([1_012, 2_100])
   expect(lanes.next(2)).toBe(other)
+})
+
+test('the loop does not come before its time', async () => {
+  const waits = [2.9, Infinity]
+  const flushedAt: number[] = []
+  const loop = new FlushLoop({
+    flushDue: () => {
+      flushedAt.push(performance.now())
+      return waits.shift()!
+    },
+    catchUp: () => false,
+    sweep: () => {},
+  })
+  loop.wake()
+  await eventually(() => flushedAt.length === 2)
+  loop.stop()
+  expect(flushedAt[1]! - flushedAt[0]!).toBeGreaterThanOrEqual(2.9)
 })
 
 test('the loop flushes when something is due, and comes again when the next is', async () => {
