@@ -176,6 +176,31 @@ test('a client that goes away cancels its question in the engine', async () => {
   )
 })
 
+test('a client that goes away in the midst of a stream leaves nothing running', async () => {
+  let isOver = false
+  const endless: Warehouse = {
+    ...createScriptedWarehouse({}).warehouse,
+    async *query(_, { signal }) {
+      try {
+        for (let row = 0; !signal.aborted; row++) {
+          yield { columns: [], rowCount: 1, values: [[row], ['a'], [1]] }
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      } finally {
+        isOver = true
+      }
+    },
+  }
+  const { url } = await serve({ warehouse: endless })
+  const leaving = new AbortController()
+  const target = `${url}/api/v1/vehicles/v/history?sensors=a&from=0&format=ndjson`
+  const response = await fetch(target, { signal: leaving.signal })
+  const reader = response.body!.getReader()
+  for (let piece = 0; piece < 3; piece++) expect((await reader.read()).done).toBe(false)
+  leaving.abort()
+  await vi.waitFor(() => expect(isOver).toBe(true))
+})
+
 test('a question that takes longer than its deadline is 504', async () => {
   const { slow } = await slowWarehouse()
   const { url } = await serve({ warehouse: slow, deadlineMs: 200 })
