@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import {
@@ -73,14 +73,17 @@ export const compressStreams: MiddlewareHandler<RequestEnv> = async (c, next) =>
   if (status !== 200 || headers.has('Content-Length')) return
   // Else nginx would keep each piece until a buffer is full.
   headers.set('X-Accel-Buffering', 'no')
-  const isHead = c.req.method === 'HEAD'
-  if (isHead) await c.res.body?.cancel()
-  if (headers.has('Content-Encoding') || !isCompressible(headers.get('Content-Type') ?? '')) return
+  const coding = headers.has('Content-Encoding') ? undefined : chosenCoding(c, headers)
+  if (coding !== undefined) headers.set('Content-Encoding', coding)
+  // From here on the headers are as they are: whoever touches the body gets a response with a copy of them.
+  if (c.req.method === 'HEAD') await c.res.body?.cancel()
+  else if (coding !== undefined && c.res.body) c.res = new Response(compressStream(c.res.body, coding), c.res)
+}
+
+function chosenCoding(c: Context, headers: Headers): Coding | undefined {
+  if (!isCompressible(headers.get('Content-Type') ?? '')) return undefined
   headers.append('Vary', 'Accept-Encoding')
-  const coding = chooseCoding(c.req.header('Accept-Encoding'))
-  if (coding === undefined) return
-  headers.set('Content-Encoding', coding)
-  if (!isHead && c.res.body) c.res = new Response(compressStream(c.res.body, coding), c.res)
+  return chooseCoding(c.req.header('Accept-Encoding'))
 }
 
 /**

@@ -69,6 +69,17 @@ test('HEAD sends headers only, OPTIONS is 200, and the connection stays usable',
   expect(body).toMatch(/^HTTP\/1\.1 200/)
 })
 
+test('HEAD of a stream has the headers of GET', async () => {
+  const { url } = await serve()
+  const path = `${url}/api/v1/vehicles/truck/history?sensors=a&from=${testNow - 1_000}`
+  const [get, head] = await Promise.all(['GET', 'HEAD'].map((method) => fetch(path, { method })))
+  const own = ['x-request-id', 'ratelimit', 'date', 'connection', 'keep-alive']
+  const headersOf = ({ headers }: Response) => Object.fromEntries([...headers].filter(([name]) => !own.includes(name)))
+  expect(headersOf(head!)).toEqual(headersOf(get!))
+  expect(head!.headers.get('Vary')).toContain('Accept-Encoding')
+  expect(await head!.text()).toBe('')
+})
+
 test('a body over the limit is refused, with a length and in chunks', async () => {
   const { url, port } = await serve({ maxBodyBytes: 1_000 })
   const response = await fetch(`${url}/api/wsctl`, { method: 'POST', body: 'x'.repeat(500_000) })
