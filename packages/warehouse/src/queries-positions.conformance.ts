@@ -184,12 +184,27 @@ export function positionQueries(name: string, open: () => Promise<PositionsUnder
       )
     })
 
+    test('the driving of two parts of a period is that of the whole', async () => {
+      const question = { sensor: speed, movingAbove: 1, speedLimit: 100, gapMs: 10 * minute, limit: 100 }
+      const cut = noon - 11 * hour
+      const parts = [
+        { from: period.from, to: cut },
+        { from: cut + 1, to: period.to },
+      ]
+      const [whole, before, after] = await Promise.all(
+        [period, ...parts].map((part) => ask(drivingSql, { ...question, ...part, whole: period }, readDriving)),
+      )
+      for (const [index, sums] of whole!.entries())
+        for (const sum of ['readings', 'movingMs', 'idleMs', 'overspeedMs', 'overspeeds'] as const)
+          expect(before![index]![sum] + after![index]![sum]).toBe(sums[sum])
+    })
+
     test('fuel is what the level fell by, fillings apart, and noise is none', async () => {
       const intervalMs = 20 * minute
       const question = { ...period, sensor: level, intervalMs, filledAbove: 5, limit: 100 }
       const answer = await ask(fuelUseSql, question, readFuelUse)
       expect(answer.map(({ vehicle }) => vehicle)).toEqual(inOrder)
-      for (const { vehicle, used, filled, fillings } of answer) {
+      for (const { vehicle, used, filled, fillings, firstMean, lastMean, readings: count } of answer) {
         const means = [
           ...Map.groupBy(readingsOf(vehicle, level), ({ timestamp }) => Math.floor(timestamp / intervalMs)),
         ]
@@ -197,6 +212,8 @@ export function positionQueries(name: string, open: () => Promise<PositionsUnder
           .map(([, own]) => own.reduce((sum, { value }) => sum + value, 0) / own.length)
         const rises = means.slice(1).map((mean, at) => mean - means[at]!)
         const sum = (some: readonly number[]) => some.reduce((total, rise) => total + rise, 0)
+        expect([firstMean, lastMean]).toEqual([means[0], means.at(-1)].map((mean) => expect.closeTo(mean!, 6)))
+        expect(count).toBe(readingsOf(vehicle, level).length)
         expect(used).toBeCloseTo(-sum(rises.filter((rise) => rise < 5)), 6)
         expect(filled).toBeCloseTo(sum(rises.filter((rise) => rise >= 5)), 6)
         expect(fillings).toBe(rises.filter((rise) => rise >= 5).length)

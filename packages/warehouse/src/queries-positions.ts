@@ -86,9 +86,12 @@ export function* readTrack({ rowCount, values }: ColumnBatch): Generator<Fix> {
 /** The last position of each vehicle in a period, in the order of their ids; `readLatest` reads the answer. */
 export function latestSql(dialect: Dialect, profile: TableProfile, question: LatestQuestion): string {
   const fixes = fixesOf(dialect, profile, behind(dialect, profile, question.after), question)
-  const age = `ROW_NUMBER() ${over('p_ts DESC, p_lat, p_long')}`
+  // An engine would hold every position to rank them by time; this way it holds one for each vehicle.
+  const newest = `(SELECT p_vehicle AS n_vehicle, MAX(p_ts) AS n_ts FROM ${fixes} GROUP BY p_vehicle) n`
+  const rank = `ROW_NUMBER() ${over('p_lat, p_long')} AS p_rank`
+  const last = `SELECT p.*, ${rank} FROM ${fixes} JOIN ${newest} ON p_vehicle = n_vehicle AND p_ts = n_ts`
   return (
-    `SELECT p_vehicle, p_ts, p_lat, p_long FROM (SELECT p.*, ${age} AS p_age FROM ${fixes}) r WHERE p_age = 1 ` +
+    `SELECT p_vehicle, p_ts, p_lat, p_long FROM (${last}) r WHERE p_rank = 1 ` +
     `ORDER BY p_vehicle LIMIT ${dialect.integer(question.limit)}`
   )
 }

@@ -10,6 +10,8 @@ type UseQuestion = Period & {
   limit: number
 }
 export type DrivingQuestion = UseQuestion & {
+  /** The whole of it, if this is a part of a longer period: so far it is looked at what was before and what comes after. */
+  whole?: Period
   /** km/h. A vehicle that is faster moves. */
   movingAbove: number
   /** km/h. A vehicle that is faster is too fast. */
@@ -36,7 +38,16 @@ export type Driving = {
   maxSpeedKmh: number
 }
 /** In the unit of the level sensor. */
-export type FuelUse = { vehicle: string; used: number; filled: number; fillings: number }
+export type FuelUse = {
+  vehicle: string
+  readings: number
+  used: number
+  filled: number
+  fillings: number
+  /** The mean of the first interval with readings, and of the last one. */
+  firstMean: number
+  lastMean: number
+}
 
 /** No vehicle is faster, in km/h: such a reading is an error of the sensor. */
 const absurdSpeed = 500
@@ -60,12 +71,13 @@ const inTime = 'OVER (PARTITION BY u_vehicle ORDER BY u_ts, u_value)'
 /** How each vehicle drove in a period, in the order of their ids; `readDriving` reads the answer. */
 export function drivingSql(dialect: Dialect, profile: TableProfile, question: DrivingQuestion): string {
   const { integer } = dialect
-  const [moving, limit] = [integer(question.movingAbove), integer(question.speedLimit)]
-  const gap = integer(question.gapMs)
+  const { from, to, gapMs, whole = question } = question
+  const [moving, limit, gap] = [integer(question.movingAbove), integer(question.speedLimit), integer(gapMs)]
+  const seen = { ...question, from: Math.max(whole.from, from - gapMs), to: Math.min(whole.to, to + gapMs) }
   const steps =
-    `SELECT u_vehicle, u_value, LEAD(u_value) ${inTime} AS u_then, LEAD(u_ts) ${inTime} - u_ts AS u_ms, ` +
+    `SELECT u_vehicle, u_ts, u_value, LEAD(u_value) ${inTime} AS u_then, LEAD(u_ts) ${inTime} - u_ts AS u_ms, ` +
     `LAG(u_value) ${inTime} AS u_before, u_ts - LAG(u_ts) ${inTime} AS u_since ` +
-    `FROM ${readingsOf(dialect, profile, question)} WHERE u_value BETWEEN 0 AND ${absurdSpeed}`
+    `FROM ${readingsOf(dialect, profile, seen)} WHERE u_value BETWEEN 0 AND ${absurdSpeed}`
   const sum = (condition: string, amount: string) =>
     `SUM(CASE WHEN u_ms <= ${gap} AND ${condition} THEN ${amount} ELSE 0 END)`
   const isBegin = `u_value > ${limit} AND (u_before IS NULL OR u_before <= ${limit} OR u_since > ${gap})`
@@ -81,8 +93,8 @@ export function drivingSql(dialect: Dialect, profile: TableProfile, question: Dr
     'MAX(u_value) AS u_max',
   ]
   return (
-    `SELECT ${columns.join(', ')} FROM (${steps}) s GROUP BY u_vehicle ORDER BY u_vehicle ` +
-    `LIMIT ${integer(question.limit)}`
+    `SELECT ${columns.join(', ')} FROM (${steps}) s WHERE u_ts BETWEEN ${integer(from)} AND ${integer(to)} ` +
+    `GROUP BY u_vehicle ORDER BY u_vehicle LIMIT ${integer(question.limit)}`
   )
 }
 
@@ -108,29 +120,37 @@ export function* readDriving({ rowCount, values }: ColumnBatch): Generator<Drivi
 export function fuelUseSql(dialect: Dialect, profile: TableProfile, question: FuelQuestion): string {
   const interval = `u_ts - u_ts % ${dialect.integer(question.intervalMs)}`
   const levels =
-    `SELECT u_vehicle, ${interval} AS u_ts, AVG(u_value) AS u_value ` +
+    `SELECT u_vehicle, ${interval} AS u_ts, AVG(u_value) AS u_value, COUNT(*) AS u_count ` +
     `FROM ${readingsOf(dialect, profile, question)} GROUP BY u_vehicle, ${interval}`
-  const rises = `SELECT u_vehicle, u_value - LAG(u_value) ${inTime} AS u_rise FROM (${levels}) l`
+  const rises =
+    `SELECT u_vehicle, u_value, u_count, u_value - LAG(u_value) ${inTime} AS u_rise, LEAD(u_ts) ${inTime} AS u_next ` +
+    `FROM (${levels}) l`
   const isFilled = `u_rise >= ${dialect.integer(question.filledAbove)}`
   const columns = [
     'u_vehicle',
-    `SUM(CASE WHEN ${isFilled} THEN 0 ELSE -u_rise END) AS u_used`,
+    'SUM(u_count) AS u_readings',
+    `COALESCE(SUM(CASE WHEN ${isFilled} THEN 0 ELSE -u_rise END), 0) AS u_used`,
     `SUM(CASE WHEN ${isFilled} THEN u_rise ELSE 0 END) AS u_filled`,
     `COUNT(CASE WHEN ${isFilled} THEN 1 END) AS u_fillings`,
+    'MAX(CASE WHEN u_rise IS NULL THEN u_value END) AS u_first',
+    'MAX(CASE WHEN u_next IS NULL THEN u_value END) AS u_last',
   ]
   return (
-    `SELECT ${columns.join(', ')} FROM (${rises}) r WHERE u_rise IS NOT NULL GROUP BY u_vehicle ORDER BY u_vehicle ` +
+    `SELECT ${columns.join(', ')} FROM (${rises}) r GROUP BY u_vehicle ORDER BY u_vehicle ` +
     `LIMIT ${dialect.integer(question.limit)}`
   )
 }
 
 export function* readFuelUse({ rowCount, values }: ColumnBatch): Generator<FuelUse> {
-  const [vehicles, used, filled, fillings] = values
+  const number = (column: number, row: number) => numberCell(values[column]?.[row])
   for (let row = 0; row < rowCount; row++)
     yield {
-      vehicle: textCell(vehicles?.[row]),
-      used: numberCell(used?.[row]),
-      filled: numberCell(filled?.[row]),
-      fillings: numberCell(fillings?.[row]),
+      vehicle: textCell(values[0]?.[row]),
+      readings: number(1, row),
+      used: number(2, row),
+      filled: number(3, row),
+      fillings: number(4, row),
+      firstMean: number(5, row),
+      lastMean: number(6, row),
     }
 }

@@ -245,7 +245,7 @@ async function answer({ warehouse, profile }: Site, { sql, read }: QueryKind, qu
 }
 
 /** Engines add up in different orders; what is no sum has few digits, or is compared to the last one as text. */
-const sums = /^(?:sum|mean|meanMoving|distanceMetres|used|filled)$/
+const sums = /^(?:sum|mean|meanMoving|distanceMetres|used|filled|firstMean|lastMean)$/
 const roundSums = (name: string, value: unknown) =>
   sums.test(name) && typeof value === 'number' ? Number(value.toPrecision(9)) : value
 

@@ -24,6 +24,7 @@ import {
 } from '@flasktoria/warehouse/queries-use'
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import type { ColumnBatch, Warehouse } from '@flasktoria/warehouse/warehouse'
+import { inSlices, joinDriving, joinFuelUse } from './use-slices.ts'
 
 type Ask = (
   question: string,
@@ -35,6 +36,9 @@ type Ask = (
 type Sources = { warehouse: Warehouse; profile: TableProfile; maxRows: number; ask: Ask }
 
 const mostRows = 100_000_000
+/** The engine sorts the rows of a slice in memory, and gives back sums. */
+const pagesInSlice = 50
+const stepMs = 5 * 60_000
 
 async function all<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
   const rows: T[] = []
@@ -47,6 +51,7 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
   const { pageRows = mostRows } = warehouse
   const { sensor: table } = profile
   const limit = maxRows + 1
+  const sliceRows = warehouse.pageRows === undefined ? undefined : warehouse.pageRows * pagesInSlice
 
   return {
     /** Without it, the tables say of no vehicle where it was. */
@@ -78,10 +83,29 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
     visitors: (question: VisitorsQuestion, signal: AbortSignal): Promise<Visitor[]> =>
       all(ask('visitors', table, visitorsSql(warehouse.dialect, profile, question), signal), readVisitors),
 
-    driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> =>
-      all(ask('driving', table, drivingSql(warehouse.dialect, profile, { ...question, limit }), signal), readDriving),
+    driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> => {
+      const part = (slice: Period) =>
+        all(
+          ask(
+            'driving',
+            table,
+            drivingSql(warehouse.dialect, profile, { ...question, ...slice, whole: question, limit }),
+            signal,
+          ),
+          readDriving,
+        )
+      return sliceRows === undefined ? part(question) : inSlices(question, stepMs, sliceRows, part).then(joinDriving)
+    },
 
-    fuelUse: (question: Omit<FuelQuestion, 'limit'>, signal: AbortSignal): Promise<FuelUse[]> =>
-      all(ask('fuel_use', table, fuelUseSql(warehouse.dialect, profile, { ...question, limit }), signal), readFuelUse),
+    fuelUse: (question: Omit<FuelQuestion, 'limit'>, signal: AbortSignal): Promise<FuelUse[]> => {
+      const part = (slice: Period) =>
+        all(
+          ask('fuel_use', table, fuelUseSql(warehouse.dialect, profile, { ...question, ...slice, limit }), signal),
+          readFuelUse,
+        )
+      if (sliceRows === undefined) return part(question)
+      const slices = inSlices(question, question.intervalMs, sliceRows, part)
+      return slices.then((parts) => joinFuelUse(parts, question.filledAbove))
+    },
   }
 }

@@ -11,7 +11,7 @@ const driving = {
   overspeeds: 2,
   maxSpeedKmh: 120,
 }
-const fuel = { vehicle: 'b', used: 12.3456, filled: 40, fillings: 1 }
+const fuel = { vehicle: 'b', readings: 9, firstMean: 60, lastMean: 50, used: 12.3456, filled: 40, fillings: 1 }
 
 test('what a vehicle did not report is null, or nothing', () => {
   const [a, b] = fleetUse([driving], [fuel])
