@@ -43,7 +43,7 @@ export default defineConfig({
       rules: restrict(driversBut('@duckdb/node-api'), ourServices),
     },
     {
-      files: ['packages/warehouse/src/hs2-{client,connection}.ts'],
+      files: ['packages/warehouse/src/hs2-{client,connection,stock.test-server}.ts'],
       rules: restrict(driversBut('hive-driver', 'thrift'), ourServices),
     },
     {
