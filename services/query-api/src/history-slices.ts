@@ -4,7 +4,8 @@ import type { Period } from '@flasktoria/warehouse/queries'
 // For engines that hold the answer of a statement as a whole: a long question is asked in slices of its period, each as long
 // as the rows of the one before suggest, so that neither the engine nor we ever hold much, and no slice is read in vain.
 
-const hourMs = 3_600_000
+/** What is asked most is a day of a vehicle: one statement, unless it reports many times a second. */
+const firstSliceMs = 86_400_000
 const shortestMs = 1_000
 const growth = 4
 
@@ -16,7 +17,7 @@ export async function* pagesInSlices(
 ): AsyncGenerator<PageColumns> {
   let after = question.after
   let start = Math.max(from, after?.timestamp ?? from)
-  let span = hourMs
+  let span = firstSliceMs
   while (start <= to && limit > 0) {
     const end = Math.min(to, start + span - 1)
     const wanted = Math.min(pageRows, limit)
@@ -46,7 +47,7 @@ export async function* bucketsInSlices(
   sliceRows: number,
   ask: (slice: Period) => AsyncIterable<readonly Bucket[]>,
 ): AsyncGenerator<readonly Bucket[]> {
-  let span = hourMs
+  let span = firstSliceMs
   for (let start = from; start <= to;) {
     const end = Math.min(to, start + span - 1)
     let rows = 0
