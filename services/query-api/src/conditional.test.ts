@@ -41,7 +41,7 @@ test('a validator is the same for the same bytes only, and another one for each 
 
 test('content is compressed once for each coding', async () => {
   const content = new Content('a'.repeat(5_000))
-  expect(await content.in(undefined)).toBe(content.bytes)
+  expect(await content.in(undefined)).toBe('a'.repeat(5_000))
   expect(await content.in('gzip')).toBe(await content.in('gzip'))
   expect(await content.in('gzip')).not.toEqual(await content.in('br'))
 })

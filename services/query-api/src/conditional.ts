@@ -6,23 +6,30 @@ import type { RequestEnv } from './request-env.ts'
 type Headers = { 'Content-Type': string; [name: string]: string }
 type Bytes = Uint8Array<ArrayBuffer>
 
-/** Bytes to answer with: hashed once, and compressed once for each coding, however often they are sent. */
+/** The same exactly for the same content. */
+export const digestOf = (content: string | Bytes): string => hash('sha1', content, 'base64url')
+
+/** What to answer with: hashed once, and compressed once for each coding, however often it is sent. */
 export class Content {
-  readonly bytes: Bytes
-  /** The same exactly for the same bytes. */
   readonly digest: string
+  readonly #content: string | Bytes
   readonly #compressed = new Map<Coding, Bytes | Promise<Bytes>>()
 
   constructor(content: string | Bytes) {
-    this.bytes = typeof content === 'string' ? Buffer.from(content) : content
-    this.digest = hash('sha1', this.bytes, 'base64url')
+    this.digest = digestOf(content)
+    this.#content = content
   }
 
-  in(coding: Coding | undefined): Bytes | Promise<Bytes> {
-    if (coding === undefined) return this.bytes
+  /** In bytes. */
+  get length(): number {
+    return Buffer.byteLength(this.#content)
+  }
+
+  in(coding: Coding | undefined): string | Bytes | Promise<Bytes> {
+    if (coding === undefined) return this.#content
     const known = this.#compressed.get(coding)
     if (known) return known
-    const compressed = compress(this.bytes, coding)
+    const compressed = compress(Buffer.from(this.#content as string), coding)
     this.#compressed.set(coding, compressed)
     return compressed
   }
@@ -59,20 +66,16 @@ export function answerUnlessKnown(
   return send(coding)
 }
 
-/** Answers with bytes that are all there: validated, compressed where that pays, and not again to whom has them. */
-export const answerContent = (c: Context<RequestEnv>, content: Content, headers: Headers) =>
-  answerUnlessKnown(
-    c,
-    {
-      digest: content.digest,
-      length: content.bytes.length,
-      offered: isCompressible(headers['Content-Type']) ? codings : [],
-    },
-    async (coding) => {
-      const body = await content.in(coding)
-      return c.body(body, 200, { ...headers, 'Content-Length': String(body.length) })
-    },
-  )
+/** Answers with what is all there: validated, compressed where that pays, and not again to whom has it. */
+export function answerContent(c: Context<RequestEnv>, content: Content, headers: Headers) {
+  const { digest, length } = content
+  const offered = isCompressible(headers['Content-Type']) ? codings : []
+  return answerUnlessKnown(c, { digest, length, offered }, async (coding) => {
+    const body = await content.in(coding)
+    const size = coding === undefined ? length : body.length
+    return c.body(body, 200, { ...headers, 'Content-Length': String(size) })
+  })
+}
 
 export const answerJson = (c: Context<RequestEnv>, json: string) =>
   answerContent(c, new Content(json), { 'Content-Type': 'application/json' })

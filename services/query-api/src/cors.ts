@@ -35,9 +35,11 @@ export const allowOrigins =
     c.header('Vary', 'Origin')
     if (allowed === '*' || (origin !== undefined && allowed.includes(origin))) {
       c.header('Access-Control-Allow-Origin', origin ?? '*')
-      if (origin !== undefined) c.header('Access-Control-Allow-Credentials', 'true')
       if (c.req.method === 'OPTIONS') c.header('Access-Control-Max-Age', String(preflightSeconds))
-      else c.header('Access-Control-Expose-Headers', exposed)
+      if (origin !== undefined) {
+        c.header('Access-Control-Allow-Credentials', 'true')
+        c.header('Access-Control-Expose-Headers', exposed)
+      }
     }
     return next()
   }

@@ -1,7 +1,7 @@
 import type { VehicleNames } from '@flasktoria/contracts/catalogue'
 import type { Context } from 'hono'
 import { crc32 } from 'node:zlib'
-import { answerUnlessKnown, Content } from './conditional.ts'
+import { answerUnlessKnown, digestOf } from './conditional.ts'
 import { gzipBeginning, type GzipBeginning } from './gzip-beginning.ts'
 import { mapOf } from './live-answers.ts'
 import { mapMs, type RecentWindow } from './recent-window.ts'
@@ -21,7 +21,8 @@ type Edition = {
   reusableUntil: number
   /** From then on a vehicle of it is too old to be on the map. */
   validUntil: number
-  beginning: Content
+  beginning: Uint8Array<ArrayBuffer>
+  digest: string
   gzipped: Promise<GzipBeginning> | undefined
 }
 
@@ -40,14 +41,18 @@ export class FleetMap {
 
   answer(c: Context<RequestEnv>, socketUrl: string): Response | Promise<Response> {
     const edition = this.#edition()
-    const { bytes, digest } = edition.beginning
+    const { beginning, digest } = edition
     const end = Buffer.from(`${JSON.stringify(socketUrl)}}`)
-    const answer = { digest: `${digest}-${crc32(end).toString(36)}`, length: bytes.length, offered: ['gzip'] as const }
+    const answer = {
+      digest: `${digest}-${crc32(end).toString(36)}`,
+      length: beginning.length,
+      offered: ['gzip'] as const,
+    }
     return answerUnlessKnown(c, answer, async (coding) => {
       c.header('Content-Type', 'application/json')
       if (coding === undefined) {
-        c.header('Content-Length', String(bytes.length + end.length))
-        return c.body(streamOf(bytes, end))
+        c.header('Content-Length', String(beginning.length + end.length))
+        return c.body(streamOf(beginning, end))
       }
       const gzipped = (await this.#gzipped(edition))(end)
       c.header('Content-Length', String(gzipped.length))
@@ -64,18 +69,20 @@ export class FleetMap {
 
   #write(now: number): Edition {
     const vehicles = mapOf(this.#window, this.#names)
+    const beginning = Buffer.from(`{"vehicles":${JSON.stringify(vehicles)},"updateWebSocket":`)
     const oldest = vehicles.reduce((earliest, { timestamp = now }) => Math.min(earliest, timestamp), now)
     return {
       version: this.#window.positionsVersion,
       reusableUntil: now + Math.floor(vehicles.length / vehiclesPerReuseMs),
       validUntil: oldest + mapMs + 1,
-      beginning: new Content(`{"vehicles":${JSON.stringify(vehicles)},"updateWebSocket":`),
+      beginning,
+      digest: digestOf(beginning),
       gzipped: undefined,
     }
   }
 
   #gzipped(edition: Edition): Promise<GzipBeginning> {
-    edition.gzipped ??= gzipBeginning(edition.beginning.bytes, gzipLevel)
+    edition.gzipped ??= gzipBeginning(edition.beginning, gzipLevel)
     return edition.gzipped
   }
 }

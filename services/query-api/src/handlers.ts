@@ -12,7 +12,7 @@ import { FleetMap } from './fleet-map.ts'
 import { createHistoryHandlers } from './history-answer.ts'
 import { HistoryGate } from './history-gate.ts'
 import type { History } from './history.ts'
-import { describeSensors, detailsOf, socketUrl, speedSensor } from './live-answers.ts'
+import { detailsJson, sensorsJson, socketUrl, speedSensor } from './live-answers.ts'
 import type { Handlers } from './operation-routes.ts'
 import { readPeriod, readSensorIds } from './period.ts'
 import { createPositionHandlers } from './position-handlers.ts'
@@ -40,7 +40,7 @@ export type HandlerDependencies = {
 export function createHandlers(dependencies: HandlerDependencies): Handlers {
   const { window, history, mutes, catalogues, limits, now, newClientId } = dependencies
   const anomalyCatalogue = new Map(catalogues.anomalies.map((anomaly) => [anomaly.id, anomaly]))
-  const described = { names: catalogues.names, sensors: describeSensors(catalogues.sensors) }
+  const described = { names: catalogues.names, sensors: sensorsJson(catalogues.sensors) }
   const map = new FleetMap(window, catalogues.names, now)
   const gate = new HistoryGate(limits.historyRequests)
 
@@ -65,7 +65,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
   return {
     getMap: (_, c) => map.answer(c, socketUrl(browserOrigin(c), clientOf(c, newClientId))),
 
-    getVehicle: ({ parameters }) => detailsOf(window, parameters.vehicle_id, now(), described),
+    getVehicle: ({ parameters }, c) => answerJson(c, detailsJson(window, parameters.vehicle_id, now(), described)),
 
     getSensordata: async ({ parameters }, c) => {
       const period = readPeriod(parameters, now())

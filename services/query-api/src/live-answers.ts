@@ -1,9 +1,8 @@
 import { vehicleName, type SensorCatalogue, type VehicleNames } from '@flasktoria/contracts/catalogue'
-import type { SensorDescriptor, VehicleDetails, VehicleOverview } from '@flasktoria/contracts/rest'
-import type { TimeValue } from '@flasktoria/contracts/updates'
+import type { SensorDescriptor, VehicleOverview } from '@flasktoria/contracts/rest'
 import type { BrowserOrigin } from './browser.ts'
 import type { RecentWindow } from './recent-window.ts'
-import type { Series } from './series.ts'
+import { valuesJson } from './series-json.ts'
 
 export const fuelSensor = 'pid_47_mode_1'
 export const speedSensor = 'pid_13_mode_1'
@@ -22,25 +21,31 @@ export const mapOf = (window: RecentWindow, names: VehicleNames): VehicleOvervie
     timestamp,
   }))
 
-export const describeSensors = (sensors: SensorCatalogue): SensorDescriptor[] =>
-  sensors.map(({ id, name, unit, low, high }) => ({ sensor_id: id, sensor_name: name, unit, low, high }))
+/** The sensors of the catalogue, as JSON: the same in the answer for every vehicle. */
+export const sensorsJson = (sensors: SensorCatalogue): string =>
+  JSON.stringify(
+    sensors.map(({ id, name, unit, low, high }): SensorDescriptor => ({
+      sensor_id: id,
+      sensor_name: name,
+      unit,
+      low,
+      high,
+    })),
+  )
 
-/** A clock that is a little ahead of ours does not hide a vehicle's newest readings: the last minute has no end. */
-export function detailsOf(
+/**
+ * A vehicle, as JSON of the contract's `VehicleDetails`. A clock that is a little ahead of ours does not hide the newest
+ * readings: the last minute has no end.
+ */
+export function detailsJson(
   window: RecentWindow,
   vehicle: string,
   now: number,
-  catalogues: { names: VehicleNames; sensors: SensorDescriptor[] },
-): VehicleDetails {
+  { names, sensors }: { names: VehicleNames; sensors: string },
+): string {
   const lastMinute = { from: now - detailsMs, to: Infinity }
-  const valuesOf = (sensor: string) => timeValues(window.readings(vehicle, sensor, lastMinute))
-  return {
-    name: vehicleName(catalogues.names, vehicle),
-    status: 'ok',
-    sensors: catalogues.sensors,
-    sensordata: { fuel: valuesOf(fuelSensor), speed: valuesOf(speedSensor), kpi: [] },
-  }
+  const valuesOf = (sensor: string) => valuesJson(window.readings(vehicle, sensor, lastMinute))
+  const sensordata = `{"fuel":${valuesOf(fuelSensor)},"speed":${valuesOf(speedSensor)},"kpi":[]}`
+  const name = JSON.stringify(vehicleName(names, vehicle))
+  return `{"name":${name},"status":"ok","sensors":${sensors},"sensordata":${sensordata}}`
 }
-
-const timeValues = ({ timestamps, values }: Series): TimeValue[] =>
-  timestamps.map((timestamp, index) => ({ timestamp, value: values[index]! }))

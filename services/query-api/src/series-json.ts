@@ -9,11 +9,11 @@ const rowsPerChunk = 8_192
 export function* seriesJson(bySensor: ReadonlyMap<string, Series>): Generator<string> {
   let chunk = '{'
   let separator = ''
-  for (const [sensor, { timestamps, values, length }] of bySensor) {
+  for (const [sensor, series] of bySensor) {
     chunk += `${separator}${JSON.stringify(sensor)}:[`
     separator = ','
-    for (let row = 0; row < length; row++) {
-      chunk += `${row === 0 ? '' : ','}{"timestamp":${timestamps[row]!},"value":${values[row]!}}`
+    for (let row = 0; row < series.length; row++) {
+      chunk += readingJson(series, row)
       if (row % rowsPerChunk !== rowsPerChunk - 1) continue
       yield chunk
       chunk = ''
@@ -21,6 +21,16 @@ export function* seriesJson(bySensor: ReadonlyMap<string, Series>): Generator<st
     chunk += ']'
   }
   yield `${chunk}}`
+}
+
+const readingJson = ({ timestamps, values }: Series, row: number): string =>
+  `${row === 0 ? '' : ','}{"timestamp":${timestamps[row]!},"value":${values[row]!}}`
+
+/** A series of moderate length as the text of a JSON array. */
+export function valuesJson(series: Series): string {
+  let text = '['
+  for (let row = 0; row < series.length; row++) text += readingJson(series, row)
+  return `${text}]`
 }
 
 /** One text when it is small, so that it carries its length; else a stream that is made as it is read. */

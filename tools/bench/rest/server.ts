@@ -4,7 +4,7 @@ import { readConfig } from '@flasktoria/service-kit/config'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import type { Draft } from '@flasktoria/live-log/log'
 import { configSchema, optionNames } from '@flasktoria/query-api/config'
-import { detailsOf, describeSensors, mapOf, socketUrl } from '@flasktoria/query-api/live-answers'
+import { fuelSensor, mapOf, socketUrl, speedSensor } from '@flasktoria/query-api/live-answers'
 import { start } from '@flasktoria/query-api/main'
 import { RecentWindow } from '@flasktoria/query-api/recent-window'
 import { seriesBody } from '@flasktoria/query-api/series-json'
@@ -18,12 +18,15 @@ import { positionJson, vehicleId } from '../hub/fleet.ts'
 
 export type ServedFleet = { vehicles: number; readings: number }
 
-const sensor = 'pid_13_mode_1'
 const everyMs = 50
 
 const { vehicles, readings } = JSON.parse(process.argv[2]!) as ServedFleet
 const log = createMemoryLog()
-const config = readConfig(configSchema, { PORT: '0', LOG_LEVEL: 'error' }, optionNames)
+const config = readConfig(
+  configSchema,
+  { PORT: '0', LOG_LEVEL: 'error', HISTORY_RATE_BURST: '1000000', HISTORY_RATE_PER_SECOND: '1000000' },
+  optionNames,
+)
 const window = new RecentWindow(
   { retentionMs: config.WINDOW_MS, maxReadings: config.WINDOW_MAX_READINGS, maxAnomalies: config.WINDOW_MAX_ANOMALIES },
   Date.now,
@@ -50,8 +53,8 @@ function speeds(vehicle: string, count: number, stepMs: number): Draft {
     timestamp: begin + index * stepMs,
     value: (index % 999) / 8,
   }))
-  const json = JSON.stringify({ update_type: 'sensordata', vehicle_id: vehicle, sensor_id: sensor, values })
-  return { kind: 'sensordata', vehicle, sensor, eventTs: begin + count * stepMs, json }
+  const json = JSON.stringify({ update_type: 'sensordata', vehicle_id: vehicle, sensor_id: speedSensor, values })
+  return { kind: 'sensordata', vehicle, sensor: speedSensor, eventTs: begin + count * stepMs, json }
 }
 await log.append([speeds(vehicleId(0), 600, 1_000), speeds(vehicleId(1), readings, 1)])
 
@@ -59,17 +62,31 @@ await log.append([speeds(vehicleId(0), 600, 1_000), speeds(vehicleId(1), reading
 function createPlainApp() {
   const app = new Hono()
   app.use(compress())
-  const described = { names: {}, sensors: describeSensors(config.SENSORS_FILE) }
+  const sensors = config.SENSORS_FILE.map(({ id, name, unit, low, high }) => ({
+    sensor_id: id,
+    sensor_name: name,
+    unit,
+    low,
+    high,
+  }))
   app.get('/api/map', (c) =>
     c.json({
       vehicles: mapOf(window, {}),
       updateWebSocket: socketUrl({ isSecure: false, host: 'h' }, 'a-client-of-the-bench'),
     }),
   )
-  app.get('/api/vehicle/:vehicle', (c) => c.json(detailsOf(window, c.req.param('vehicle'), Date.now(), described)))
+  app.get('/api/vehicle/:vehicle', (c) => {
+    const vehicle = c.req.param('vehicle')
+    const valuesOf = (id: string) => {
+      const series = window.readings(vehicle, id, { from: Date.now() - 60_000, to: Infinity })
+      return series.timestamps.map((timestamp, index) => ({ timestamp, value: series.values[index] }))
+    }
+    const sensordata = { fuel: valuesOf(fuelSensor), speed: valuesOf(speedSensor), kpi: [] }
+    return c.json({ name: `Vehicle ${vehicle}`, status: 'ok', sensors, sensordata })
+  })
   app.get('/api/sensordata/:vehicle', (c) => {
-    const series = window.readings(c.req.param('vehicle'), sensor, { from: 0, to: Infinity })
-    return c.body(seriesBody(new Map([[sensor, series]])), 200, { 'Content-Type': 'application/json' })
+    const series = window.readings(c.req.param('vehicle'), speedSensor, { from: 0, to: Infinity })
+    return c.body(seriesBody(new Map([[speedSensor, series]])), 200, { 'Content-Type': 'application/json' })
   })
   return app
 }
