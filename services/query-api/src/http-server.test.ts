@@ -274,3 +274,9 @@ test('a server that stops lets what runs finish, waits for nobody who asks nothi
   expect(performance.now() - stoppingAt).toBeLessThan(1_000)
   await expect(fetch(`${url}/api/map`)).rejects.toThrow('fetch failed')
 })
+
+test.each(['json', 'ndjson', 'csv'])('an answer without rows ends: %s', async (format) => {
+  const { url } = await serve()
+  const answer = await fetch(`${url}/api/v1/anomalies/counts?from=0&by=day&format=${format}`)
+  expect((await answer.text()).length).toBeGreaterThan(0)
+})

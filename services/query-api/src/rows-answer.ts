@@ -40,7 +40,8 @@ async function* piecesOf(writer: RowWriter, first: IteratorResult<ColumnBatch, R
     if (text !== '') yield text
     text = ''
   }
-  yield text + writer.end(step.value)
+  text += writer.end(step.value)
+  if (text !== '') yield text
 }
 
 /** Whoever leaves before the end gets none. */
@@ -71,7 +72,9 @@ function streamOf(
           c.get('report')(problem)
           failure = error
           const said = writer.failure(problemBody(problem.code, c.get('requestId'), problem.message, problem.fields))
-          controller.enqueue(encoder.encode(said))
+          // An empty piece is never written, and nobody would ask for the next one.
+          if (said === '') controller.error(error)
+          else controller.enqueue(encoder.encode(said))
         }
       },
       cancel,
