@@ -35,19 +35,6 @@ export function openapiDocument(version: string): JsonSchema {
       }),
     )
 
-  const failures = (codes: readonly ProblemCode[], content: JsonSchema) =>
-    Object.fromEntries(
-      Map.groupBy(codes, (code) => problems[code].status)
-        .entries()
-        .map(([status, same]) => [
-          String(status),
-          {
-            description: same.map((code) => problems[code].title).join(' '),
-            content,
-          },
-        ]),
-    )
-
   const paths: Record<string, JsonSchema> = {}
   for (const [operationId, operation] of Object.entries<Operation>(operations)) {
     const { method, path, tag, summary, request, ok, problems: own } = operation
@@ -93,6 +80,19 @@ export function openapiDocument(version: string): JsonSchema {
     components: { schemas: sorted(components.schemas) },
   }
 }
+
+const failures = (codes: readonly ProblemCode[], content: JsonSchema) =>
+  Object.fromEntries(
+    Map.groupBy(codes, (code) => problems[code].status)
+      .entries()
+      .map(([status, same]) => [
+        String(status),
+        {
+          description: same.map((code) => problems[code].title).join(' '),
+          content,
+        },
+      ]),
+  )
 
 function* fields(shape: Record<string, z.ZodType>, place: 'path' | 'query') {
   for (const [name, schema] of Object.entries(shape))
