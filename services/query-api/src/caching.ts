@@ -24,7 +24,7 @@ export const describeCaching =
     const isSettled = tag === 'history' && endOf(c) < settledBefore()
     headers.set('Cache-Control', isSettled ? `private, max-age=${settledSeconds}, immutable` : 'no-cache')
     // What came since would make a part of the old answer and a part of the new one.
-    headers.set('Accept-Ranges', 'none')
+    if (c.req.header('Range') !== undefined) headers.set('Accept-Ranges', 'none')
   }
 
 function endOf(c: Context<RequestEnv>): number {

@@ -23,8 +23,7 @@ export const observeRequests =
     const operation = c.get('operation') ?? 'other'
     // 499: nobody waits for the answer any more, as nginx writes it.
     const status = c.req.raw.signal.aborted ? 499 : c.res.status
-    metrics.requests.inc({ operation, status })
-    metrics.seconds.observe({ operation }, (performance.now() - startedAt) / 1_000)
+    metrics.count(operation, status, (performance.now() - startedAt) / 1_000)
   }
 
 /** Lets whoever answers a request report what failed: our sentence per failure, for the log. */
