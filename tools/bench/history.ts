@@ -83,7 +83,7 @@ async function benchSmall({ url, host, port, duckdb, python }: Place, clients: n
     warehouse: () => summary(node('ask-small.ts', 'warehouse', url, smallSql, clients, count)),
     'impyla, a connection for each': () => summary(inPython(python, 'small', host, port, smallSql, clients, count)),
     ...(clients === 1 && {
-      'the engine, as it says itself': () => summary(node('ask-small.ts', 'engine', url, smallSql, clients, count)),
+      'the engine alone': () => summary(node('ask-small.ts', 'engine', url, smallSql, clients, count)),
     }),
     'DuckDB, by our adapter': () => summary(node('ask-small.ts', 'duckdb', duckdb, duckdbSql, clients, count)),
   }

@@ -39,11 +39,13 @@ export async function stockOperation(server: { port: number }, sql: string, opti
 }
 type Operation = Awaited<ReturnType<typeof stockOperation>>
 
+/** In hive-driver's own numbering; in Thrift's this is another, and its types don't tell. */
+const nextRows = 1 as never
+
 /** Without the question for more, which begins anew. */
 export async function stockRows(operation: Operation, fetchRows = 100): Promise<object[]> {
   operation.setMaxRows(fetchRows)
-  // In hive-driver's own numbering, in which this is the next rows; in Thrift's it is another.
-  await operation.fetch(1)
+  await operation.fetch(nextRows)
   return utils.getResult(operation).getValue()
 }
 export const stockFetchAll = (operation: Operation) => utils.fetchAll(operation)
