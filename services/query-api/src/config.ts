@@ -39,7 +39,10 @@ const options = z.object({
   }),
   MAX_ROWS: count(500_000, 'Most rows of one answer; a question with more is refused with 400.'),
   MAX_SENSOR_IDS: count(200, 'Most sensors of one question.'),
-  MAX_FLEET_PERIOD_MS: count(604_800_000, 'Longest period of a question about the whole fleet.'),
+  MAX_FLEET_PERIOD_MS: count(
+    604_800_000,
+    'Longest period of a question about the whole fleet, or of one vehicle where tables have a row key.',
+  ),
   MAX_BODY_BYTES: count(1_048_576, 'Largest request body; a larger one is refused with 413.'),
   MAX_HISTORY_REQUESTS: count(
     64,

@@ -56,6 +56,8 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
   return {
     /** Without it, the tables say of no vehicle where it was. */
     hasPositions: table.position !== undefined,
+    /** A question about one vehicle costs as much as one about all of them. */
+    isByTimeOnly: table.rowKey !== undefined,
 
     /** Where a vehicle was, oldest first, one position a timestamp. */
     async *track({ from, ...question }: Period & { vehicle: string }, signal: AbortSignal): AsyncGenerator<Fix> {

@@ -1,6 +1,7 @@
 import { vehicleIdSchema } from '@flasktoria/contracts/identifiers'
 import type { Period } from '@flasktoria/warehouse/queries'
 import { z } from 'zod'
+import type { History } from './history.ts'
 import { parseKeyset } from './keyset-cursor.ts'
 import { Problem } from './problem.ts'
 
@@ -32,5 +33,17 @@ export const vehicleBehind = (cursor: string | undefined): string | undefined =>
 export function refuseLongPeriod({ from, to }: Period, maxMs: number, ...fields: string[]): void {
   if (to - from <= maxMs) return
   const hours = Math.floor(maxMs / 360_000) / 10
-  throw new Problem('invalid_parameter', `Of the whole fleet, at most ${hours} hours can be asked for at once.`, fields)
+  throw new Problem('invalid_parameter', `At most ${hours} hours can be asked for at once.`, fields)
+}
+
+/**
+ * So do those about one vehicle, where tables can be looked up by time only.
+ * @throws Problem
+ */
+export function refuseLongScan(
+  period: Period,
+  history: Pick<History, 'isByTimeOnly'> | undefined,
+  maxMs: number,
+): void {
+  if (history?.isByTimeOnly) refuseLongPeriod(period, maxMs, 'from', 'to')
 }

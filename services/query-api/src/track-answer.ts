@@ -7,7 +7,7 @@ import { negotiate } from './negotiation.ts'
 import type { Handlers } from './operation-routes.ts'
 import { periodOf } from './period.ts'
 import { PlausibleFixes } from './plausible-fixes.ts'
-import { continued, defaultGapSeconds } from './position-parameters.ts'
+import { continued, defaultGapSeconds, refuseLongScan } from './position-parameters.ts'
 import { answerRows } from './rows-answer.ts'
 import { TrackBuilder, type TrackWishes } from './track.ts'
 import { vehicleFixes, type Sources } from './vehicle-fixes.ts'
@@ -36,7 +36,7 @@ async function buildTrack(
 }
 
 export function createTrackHandler(
-  { history, window, watermark, now }: HandlerDependencies,
+  { history, window, watermark, limits, now }: HandlerDependencies,
   gate: HistoryGate,
 ): Pick<Handlers, 'getVehicleTrack'> {
   const sources = { history, window, watermark }
@@ -45,6 +45,7 @@ export function createTrackHandler(
       const { vehicle_id: vehicle, tolerance = 10, maxPoints = 2_000, gap = defaultGapSeconds } = parameters
       const format = negotiate(c, parameters.format)
       const period = continued(periodOf(parameters, now()), parameters.cursor)
+      refuseLongScan(period, history, limits.fleetPeriodMs)
       const wishes = { toleranceMetres: tolerance, maxPoints, gapMs: gap * 1_000 }
       const { segments, head, end } = await gate.run(c.get('signal'), (signal) =>
         buildTrack(sources, { vehicle, ...period }, wishes, signal),

@@ -5,7 +5,7 @@ import { formatKeyset } from './keyset-cursor.ts'
 import type { Handlers } from './operation-routes.ts'
 import { periodOf } from './period.ts'
 import { PlausibleFixes } from './plausible-fixes.ts'
-import { continued, defaultGapSeconds } from './position-parameters.ts'
+import { continued, defaultGapSeconds, refuseLongScan } from './position-parameters.ts'
 import { TripDetector, type Trip, type TripWishes } from './trips.ts'
 import { vehicleFixes, type Sources } from './vehicle-fixes.ts'
 
@@ -49,7 +49,7 @@ const toRow = ({ start, end, hasEnded, distanceMetres, movingMs, stops }: Trip):
 })
 
 export function createTripsHandler(
-  { history, window, watermark, now }: HandlerDependencies,
+  { history, window, watermark, limits, now }: HandlerDependencies,
   gate: HistoryGate,
 ): Pick<Handlers, 'getVehicleTrips'> {
   const sources = { history, window, watermark }
@@ -57,6 +57,7 @@ export function createTripsHandler(
     getVehicleTrips: async ({ parameters }, c) => {
       const { vehicle_id: vehicle, stop = 120, park = 900, gap = defaultGapSeconds, limit = maxTrips } = parameters
       const period = continued(periodOf(parameters, now()), parameters.cursor)
+      refuseLongScan(period, history, limits.fleetPeriodMs)
       const wishes = { radiusMetres, stopMs: stop * 1_000, parkMs: park * 1_000, gapMs: gap * 1_000 }
       const { trips, implausible, end } = await gate.run(c.get('signal'), (signal) =>
         findTrips(sources, { vehicle, ...period, limit }, wishes, signal),

@@ -9,7 +9,7 @@ import { fuelSensor, speedSensor } from './live-answers.ts'
 import { negotiate } from './negotiation.ts'
 import type { Handlers } from './operation-routes.ts'
 import { periodOf } from './period.ts'
-import { defaultGapSeconds, refuseLongPeriod } from './position-parameters.ts'
+import { defaultGapSeconds, refuseLongPeriod, refuseLongScan } from './position-parameters.ts'
 import { answerRows } from './rows-answer.ts'
 import { fleetUse, ranked, vehicleUse } from './vehicle-use.ts'
 
@@ -42,6 +42,7 @@ export function createStatsHandlers(
     getVehicleStats: async ({ parameters }, c) => {
       const { vehicle_id: vehicle } = parameters
       const period = periodOf(parameters, now())
+      refuseLongScan(period, history, limits.fleetPeriodMs)
       const coverage = historyCoverage(period, watermark)
       const [use = vehicleUse(vehicle, undefined, undefined)] = await gate.run(c.get('signal'), (signal) =>
         sumUp({ ...period, vehicle }, parameters, signal),
