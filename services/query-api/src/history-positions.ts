@@ -39,6 +39,9 @@ const mostRows = 100_000_000
 /** The engine sorts the rows of a slice in memory, and gives back sums. */
 const pagesInSlice = 50
 const stepMs = 5 * 60_000
+const weekMs = 7 * 86_400_000
+
+const firstMsOf = ({ vehicle }: { vehicle?: string | undefined }) => (vehicle === undefined ? stepMs : weekMs)
 
 async function all<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
   const rows: T[] = []
@@ -86,28 +89,23 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
       all(ask('visitors', table, visitorsSql(warehouse.dialect, profile, question), signal), readVisitors),
 
     driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> => {
-      const part = (slice: Period) =>
-        all(
-          ask(
-            'driving',
-            table,
-            drivingSql(warehouse.dialect, profile, { ...question, ...slice, whole: question, limit }),
-            signal,
-          ),
-          readDriving,
-        )
-      return sliceRows === undefined ? part(question) : inSlices(question, stepMs, sliceRows, part).then(joinDriving)
+      const part = (slice: Period) => {
+        const sql = drivingSql(warehouse.dialect, profile, { ...question, ...slice, whole: question, limit })
+        return all(ask('driving', table, sql, signal), readDriving)
+      }
+      if (sliceRows === undefined) return part(question)
+      const sizes = { stepMs, firstMs: firstMsOf(question), sliceRows }
+      return inSlices(question, sizes, part).then(joinDriving)
     },
 
     fuelUse: (question: Omit<FuelQuestion, 'limit'>, signal: AbortSignal): Promise<FuelUse[]> => {
-      const part = (slice: Period) =>
-        all(
-          ask('fuel_use', table, fuelUseSql(warehouse.dialect, profile, { ...question, ...slice, limit }), signal),
-          readFuelUse,
-        )
+      const part = (slice: Period) => {
+        const sql = fuelUseSql(warehouse.dialect, profile, { ...question, ...slice, limit })
+        return all(ask('fuel_use', table, sql, signal), readFuelUse)
+      }
       if (sliceRows === undefined) return part(question)
-      const slices = inSlices(question, question.intervalMs, sliceRows, part)
-      return slices.then((parts) => joinFuelUse(parts, question.filledAbove))
+      const sizes = { stepMs: question.intervalMs, firstMs: firstMsOf(question), sliceRows }
+      return inSlices(question, sizes, part).then((parts) => joinFuelUse(parts, question.filledAbove))
     },
   }
 }

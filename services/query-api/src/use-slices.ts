@@ -2,7 +2,9 @@ import type { Period } from '@flasktoria/warehouse/queries'
 import type { Driving, FuelUse } from '@flasktoria/warehouse/queries-use'
 
 const growth = 4
-const firstSteps = 12
+
+/** `firstMs`: as long as is safe while nobody knows how many readings there are. */
+export type SliceSizes = { stepMs: number; firstMs: number; sliceRows: number }
 
 /**
  * Asks about a long period in slices of about `sliceRows` readings, one after the other, for engines that hold what they sort
@@ -10,12 +12,11 @@ const firstSteps = 12
  */
 export async function inSlices<Sums extends { readings: number }>(
   { from, to }: Period,
-  stepMs: number,
-  sliceRows: number,
+  { stepMs, firstMs, sliceRows }: SliceSizes,
   ask: (slice: Period) => Promise<Sums[]>,
 ): Promise<Sums[][]> {
   const slices: Sums[][] = []
-  let steps = firstSteps
+  let steps = Math.ceil(firstMs / stepMs)
   for (let start = from; start <= to;) {
     const end = Math.min(to, start - (start % stepMs) + steps * stepMs - 1)
     const sums = await ask({ from: start, to: end })
