@@ -1,9 +1,10 @@
-// npm run bench -- hub|ingest|history|history-writer|rest: measures against peers taken in the same run, and prints the ratios.
+// npm run bench -- hub|ingest|history|history-days|history-writer|rest: measures against peers taken in the same run, and prints the ratios.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { benchHistory } from './bench/history.ts'
+import { benchHistoryDays } from './bench/history-days.ts'
 import { benchHistoryWriter } from './bench/history-writer.ts'
 import { benchHub } from './bench/hub.ts'
 import { benchIngest } from './bench/ingest.ts'
@@ -15,11 +16,12 @@ const benches: Record<string, (bench: Bench) => Promise<void>> = {
   hub: benchHub,
   ingest: benchIngest,
   history: benchHistory,
+  'history-days': benchHistoryDays,
   'history-writer': benchHistoryWriter,
   rest: benchRest,
 }
 const usage =
-  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history|history-writer|rest [--rounds N]'
+  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history|history-days|history-writer|rest [--rounds N]'
 
 /** A whole number from 1 on. */
 function wholeNumber(option: string, text: string): number {
