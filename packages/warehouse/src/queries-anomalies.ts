@@ -98,6 +98,9 @@ export function* readAnomalies({ rowCount, values }: ColumnBatch): Generator<Sto
     }
 }
 
+/** Of a time before 1970 the rest is negative. */
+const bucket = (ms: number) => `a_ts - ((a_ts % ${ms}) + ${ms}) % ${ms}`
+
 /** How many anomalies there are of each group, each of them once however often it is stored; `readAnomalyCounts` reads the answer. */
 export function anomalyCountsSql(
   dialect: Dialect,
@@ -106,8 +109,6 @@ export function anomalyCountsSql(
 ): string {
   const { ts, vehicle, id, detected, rows } = filtered(dialect, profile, filter)
   const each = `SELECT DISTINCT ${vehicle} AS a_vehicle, ${ts} AS a_ts, ${id} AS a_id, ${detected} AS a_detected FROM ${rows}`
-  // Of a time before 1970 the rest is negative.
-  const bucket = (ms: number) => `a_ts - ((a_ts % ${ms}) + ${ms}) % ${ms}`
   const key = { type: 'a_id', vehicle: 'a_vehicle', hour: bucket(bucketMs.hour), day: bucket(bucketMs.day) }[by]
   return (
     `SELECT c_key, COUNT(*) AS c_count FROM (SELECT ${key} AS c_key FROM (${each}) e) k ` +

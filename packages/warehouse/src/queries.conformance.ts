@@ -41,7 +41,7 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
     questions: fc.Arbitrary<Question>,
     sql: (dialect: Dialect, profile: TableProfile, question: Question) => string,
     read: QueryKind['read'],
-  ): QueryKind => ({ name, questions, sql: sql as QueryKind['sql'], read })
+  ): QueryKind => ({ name, questions, sql, read })
   const withPeriod = <T extends object>(shape: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
     fc.tuple(fc.record(shape), period).map(([question, { from, to }]) => ({ ...(question as T), from, to }))
   const sensors = fc.uniqueArray(sensor, { minLength: 1, maxLength: 4 })

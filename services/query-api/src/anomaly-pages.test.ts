@@ -2,6 +2,7 @@ import type { AnomalyFacts } from '@flasktoria/contracts/anomaly-listing'
 import type { AnomaliesQuestion, AnomalyKey } from '@flasktoria/warehouse/queries-anomalies'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { keyOfAnomaly } from './anomalies.ts'
 import { anomalyPages } from './anomaly-pages.ts'
 import { compareBytes } from './reading-merge.ts'
 
@@ -51,7 +52,7 @@ test('page by page, history and window give each anomaly once, in order, and the
       const recent = heard.toSorted(order)
       const found = await walk(stored, recent, limit)
       expect(found).toEqual(found.toSorted(order))
-      const names = found.map(({ confirmationTime: _, ...key }) => JSON.stringify(key))
+      const names = found.map((one) => keyOfAnomaly(one))
       expect(new Set(names).size).toBe(names.length)
       for (const one of [...stored, ...recent]) {
         const { confirmationTime: _, ...key } = one
