@@ -69,16 +69,19 @@ export class Statement {
       this.#isOver = true
       return
     }
-    const columns = await this.#timed('fetchMs', () => this.#call(() => this.#connection.columns(operation)))
+    // The server answers in order: the names and the first rows take one way there and back.
+    const both = () => Promise.all([this.#connection.columns(operation), this.#fetch(operation)])
+    const [columns, first] = await this.#timed('fetchMs', () => this.#call(both))
     const names = columns.map((column) => column.name)
+    let rows = first
     for (let lastRowsAt = performance.now(); ;) {
-      const rows = await this.#timed('fetchMs', () => this.#call(() => this.#fetch(operation)))
       if (rows.rowCount > 0) {
         this.usage.rows += rows.rowCount
         yield { columns: names, rowCount: rows.rowCount, values: withExactDecimals(rows.columns, columns) }
         lastRowsAt = performance.now()
       } else if (rows.hasMoreRows) await this.#pause(lastRowsAt)
       else break
+      rows = await this.#timed('fetchMs', () => this.#call(() => this.#fetch(operation)))
     }
     this.#isOver = true
   }
@@ -88,7 +91,7 @@ export class Statement {
     const connection = this.#connection
     if (this.#isOver && this.#operation && !connection.failure) {
       await connection.closeOperation(this.#operation).catch(() => {})
-      return
+      if (!connection.failure) return
     }
     // Without a handle yet there is nothing to cancel; the answer to ExecuteStatement brings it.
     const isAnswered = this.#operation !== undefined || (await this.#isBackInTime())
