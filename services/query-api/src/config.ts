@@ -31,7 +31,11 @@ const options = z.object({
   ),
   VEHICLES_FILE: jsonFile(vehicleNamesSchema, {}, "Vehicle ids and their drivers' names (JSON object)."),
   WINDOW_MS: count(600_000, 'How long the recent window remembers a reading after it arrived.'),
-  WINDOW_MAX_READINGS: count(1_000_000, 'Most readings in the recent window; each takes 28 bytes.', 100_000_000),
+  WINDOW_MAX_READINGS: count(
+    1_000_000,
+    'Most readings in the recent window, and most positions; a reading takes 28 bytes, a position 56.',
+    100_000_000,
+  ),
   WINDOW_MAX_ANOMALIES: count(10_000, 'Most anomalies in the recent window.'),
   HISTORY_DELAY_MS: z.coerce.number().int().nonnegative().optional().meta({
     description:
