@@ -5,19 +5,22 @@ import type { Period } from '@flasktoria/warehouse/queries'
 // as the rows of the one before suggest, so that neither the engine nor we ever hold much, and no slice is read in vain.
 
 /** What is asked most is a day of a vehicle: one statement, unless it reports many times a second. */
-const firstSliceMs = 86_400_000
+export const firstSliceMs = 86_400_000
 const shortestMs = 1_000
 const growth = 4
 
-/** Pages of at most `pageRows` rows, one statement each, up to `limit` rows together. */
+/**
+ * Pages of at most `pageRows` rows, one statement each, up to `limit` rows together. `sliceMs` Infinity: each statement is about
+ * all that is left of the period.
+ */
 export async function* pagesInSlices(
   { from, to, limit, ...question }: PageQuestion,
-  pageRows: number,
+  { pageRows, sliceMs }: { pageRows: number; sliceMs: number },
   ask: (page: PageQuestion) => AsyncIterable<PageColumns>,
 ): AsyncGenerator<PageColumns> {
   let after = question.after
   let start = Math.max(from, after?.timestamp ?? from)
-  let span = firstSliceMs
+  let span = sliceMs
   while (start <= to && limit > 0) {
     const end = Math.min(to, start + span - 1)
     const wanted = Math.min(pageRows, limit)
@@ -34,7 +37,7 @@ export async function* pagesInSlices(
       after = undefined
       if (rows < wanted / growth) span *= growth
     } else {
-      span = Math.max(shortestMs, last.timestamp - start)
+      if (span !== Infinity) span = Math.max(shortestMs, last.timestamp - start)
       start = last.timestamp
       after = last
     }

@@ -31,7 +31,7 @@ import {
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type ColumnBatch, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { createPositionQuestions } from './history-positions.ts'
-import { bucketsInSlices, pagesInSlices } from './history-slices.ts'
+import { bucketsInSlices, firstSliceMs, pagesInSlices } from './history-slices.ts'
 import { Series } from './series.ts'
 
 /** What the warehouse knows. Every question rejects with a `WarehouseError`, and is given up when the signal aborts. */
@@ -97,7 +97,11 @@ export function createHistory(options: {
         for await (const batch of ask('history', profile.sensor, sql, signal, part.limit))
           yield readPage(profile, batch)
       }
-      return warehouse.pageRows === undefined ? page(question) : pagesInSlices(question, warehouse.pageRows, page)
+      const { pageRows } = warehouse
+      // Spark makes room for all rows that a LIMIT allows, before it has read one.
+      const slices =
+        pageRows === undefined ? { pageRows: maxRows, sliceMs: Infinity } : { pageRows, sliceMs: firstSliceMs }
+      return pagesInSlices(question, slices, page)
     },
 
     /** In the order of their begins and sensors; one that reaches over several batches comes in parts. */

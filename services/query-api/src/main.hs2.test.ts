@@ -78,6 +78,29 @@ test('history is not available before its tables are there, and is as soon as th
   expect(await warehouseHealth()).toMatchObject({ warehouse: 'ok' })
 })
 
+test('below /api/v1 labelled text is read as what it holds, one by one and in sums', { timeout: 180_000 }, async () => {
+  const rowsOf = async (query: string) => {
+    const [status, body] = await get(`/api/v1/vehicles/bus/history?sensors=speed,gear&from=1490072404&${query}`)
+    return [status, (body as { rows: object[] }).rows]
+  }
+  const readings = [
+    { sensor: 'speed', timestamp: 1_490_072_404, value: -1e-7 },
+    { sensor: 'speed', timestamp: 149_007_240_400, value: 12 },
+    { sensor: 'speed', timestamp: 1_490_072_404_000, value: 27.36 },
+  ]
+  expect(await rowsOf('')).toEqual([200, readings])
+  expect(await rowsOf('limit=2')).toEqual([200, readings.slice(0, 2)])
+  expect(await rowsOf('maxPoints=10')).toEqual([200, readings])
+  expect(await rowsOf('agg=min,count,last&interval=31536000000')).toEqual([
+    200,
+    [
+      { sensor: 'speed', timestamp: 0, min: -1e-7, count: 1, last: -1e-7 },
+      { sensor: 'speed', timestamp: 4 * 31_536_000_000, min: 12, count: 1, last: 12 },
+      { sensor: 'speed', timestamp: 47 * 31_536_000_000, min: 27.36, count: 1, last: 27.36 },
+    ],
+  ])
+})
+
 test('many questions at once wait for their turn, and each is answered', { timeout: 180_000 }, async () => {
   const answers = await Promise.all(Array.from({ length: 6 }, (_, index) => get(`/api/cost/bus-${index}`)))
   expect(answers.map(([status]) => status)).toEqual(Array<number>(6).fill(200))

@@ -30,11 +30,13 @@ const heard = fc
   )
   .map((points) => points.toSorted(order))
 
+type Slices = { pageRows: number; sliceMs: number }
+
 /** Asked like an engine that holds at most `pageRows` rows. */
-const pagesOf = (points: readonly Point[], after: ReadingKey | undefined, limit: number, pageRows: number) =>
+const pagesOf = (points: readonly Point[], after: ReadingKey | undefined, limit: number, slices: Slices) =>
   pagesInSlices(
     { vehicle: 'v', sensors: ['a'], from: 0, to: 40 * hourMs, after, limit },
-    pageRows,
+    slices,
     // oxlint-disable-next-line require-await -- as engines answer
     async function* (page) {
       const found = points
@@ -48,12 +50,12 @@ async function answer(
   points: readonly Point[],
   recent: readonly Point[],
   limit: number,
-  pageRows: number,
+  slices: Slices,
   after?: ReadingKey,
 ) {
   const merge = new ReadingMerge(recent.filter(isBehind(after)), limit)
   const merged: Point[] = []
-  for await (const page of pagesOf(points, after, limit + 1, pageRows)) {
+  for await (const page of pagesOf(points, after, limit + 1, slices)) {
     merged.push(...pointsOf(merge.add(page)))
     if (merge.next) break
   }
@@ -63,17 +65,18 @@ async function answer(
 
 test('history and window are one, each reading once, page by page as in one answer', async () => {
   const sizes = fc.integer({ min: 1, max: 12 })
+  const slicing = fc.record({ pageRows: sizes, sliceMs: fc.constantFrom(hourMs, 24 * hourMs, Infinity) })
   await fc.assert(
-    fc.asyncProperty(stored, heard, sizes, sizes, async (history, recent, limit, pageRows) => {
+    fc.asyncProperty(stored, heard, sizes, slicing, async (history, recent, limit, slices) => {
       const numbers = history.filter(({ value }) => !Number.isNaN(value))
       const byKey = new Map([...recent, ...numbers.toReversed()].map((one) => [`${one.timestamp} ${one.sensor}`, one]))
       const expected = [...byKey.values()].toSorted(order)
-      expect((await answer(history, recent, 1_000, pageRows)).merged).toEqual(expected)
+      expect((await answer(history, recent, 1_000, slices)).merged).toEqual(expected)
 
       const paged: Point[] = []
       let after: ReadingKey | undefined
       do {
-        const { merged, next } = await answer(history, recent, limit, pageRows, after)
+        const { merged, next } = await answer(history, recent, limit, slices, after)
         expect(merged.length).toBeLessThanOrEqual(limit)
         paged.push(...merged)
         after = next
