@@ -91,6 +91,7 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
   'npm run bench -- ingest': (line) => type(`${line} --rounds 1`),
   'npm run bench -- history': (line) => type(`${line} --rounds 1`),
   'npm run bench -- history-writer': (line) => type(`${line} --rounds 1`),
+  'npm run bench -- rest': (line) => type(`${line} --rounds 1`),
 }
 
 test.each(commands.map((line) => [line]))('%s', async (line) => {
