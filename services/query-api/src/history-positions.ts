@@ -35,7 +35,6 @@ type Ask = (
 ) => AsyncIterable<ColumnBatch>
 type Sources = { warehouse: Warehouse; profile: TableProfile; maxRows: number; ask: Ask }
 
-const mostRows = 100_000_000
 /** The engine sorts the rows of a slice in memory, and gives back sums. */
 const pagesInSlice = 50
 const stepMs = 5 * 60_000
@@ -51,7 +50,8 @@ async function all<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnB
 
 /** What the warehouse knows of where vehicles were and how they were used: see `createHistory`. */
 export function createPositionQuestions({ warehouse, profile, maxRows, ask }: Sources) {
-  const { pageRows = mostRows } = warehouse
+  // Spark makes room for all rows that a LIMIT allows, before it has read one.
+  const { pageRows = maxRows } = warehouse
   const { sensor: table } = profile
   const limit = maxRows + 1
   const sliceRows = warehouse.pageRows === undefined ? undefined : warehouse.pageRows * pagesInSlice
