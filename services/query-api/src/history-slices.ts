@@ -4,8 +4,10 @@ import type { Period } from '@flasktoria/warehouse/queries'
 // For engines that hold the answer of a statement as a whole: a long question is asked in slices of its period, each as long
 // as the rows of the one before suggest, so that neither the engine nor we ever hold much, and no slice is read in vain.
 
-/** What is asked most is a day of a vehicle: one statement, unless it reports many times a second. */
-export const firstSliceMs = 86_400_000
+/** The engine sorts what lies in a slice to give its first page. */
+export const firstPagesMs = 3_600_000
+/** What is asked most is a day of a vehicle: one statement. */
+const firstBucketsMs = 86_400_000
 const shortestMs = 1_000
 const growth = 4
 
@@ -50,7 +52,7 @@ export async function* bucketsInSlices(
   sliceRows: number,
   ask: (slice: Period) => AsyncIterable<readonly Bucket[]>,
 ): AsyncGenerator<readonly Bucket[]> {
-  let span = firstSliceMs
+  let span = firstBucketsMs
   for (let start = from; start <= to;) {
     const end = Math.min(to, start + span - 1)
     let rows = 0

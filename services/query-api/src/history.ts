@@ -31,7 +31,7 @@ import {
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import { WarehouseError, type ColumnBatch, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { createPositionQuestions } from './history-positions.ts'
-import { bucketsInSlices, firstSliceMs, pagesInSlices } from './history-slices.ts'
+import { bucketsInSlices, firstPagesMs, pagesInSlices } from './history-slices.ts'
 import { Series } from './series.ts'
 
 /** What the warehouse knows. Every question rejects with a `WarehouseError`, and is given up when the signal aborts. */
@@ -100,7 +100,7 @@ export function createHistory(options: {
       const { pageRows } = warehouse
       // Spark makes room for all rows that a LIMIT allows, before it has read one.
       const slices =
-        pageRows === undefined ? { pageRows: maxRows, sliceMs: Infinity } : { pageRows, sliceMs: firstSliceMs }
+        pageRows === undefined ? { pageRows: maxRows, sliceMs: Infinity } : { pageRows, sliceMs: firstPagesMs }
       return pagesInSlices(question, slices, page)
     },
 
