@@ -133,17 +133,33 @@ test('a table that is not there yet makes the service degraded until it is seen'
   expect(await ready()).toMatchObject({ status: 'ok' })
 })
 
+test('equal questions at once are one to the warehouse, and it is withdrawn when nobody waits any more', async () => {
+  const scripted = createScriptedWarehouse({ hangs: true })
+  const { app } = createTestApp({ warehouse: scripted.warehouse })
+  const clients = [new AbortController(), new AbortController(), new AbortController()]
+  const answers = clients.map(async ({ signal }) =>
+    app.request('/api/sensordata/v?sensor_ids=a&start_ts=1', { signal }),
+  )
+  await expect.poll(() => scripted.asked.length).toBe(1)
+  for (const client of clients.slice(1)) client.abort()
+  await Promise.all(answers.slice(1))
+  expect([scripted.asked.length, scripted.cancelled]).toEqual([1, 0])
+  clients[0]!.abort()
+  await answers[0]
+  expect(scripted.cancelled).toBe(1)
+})
+
 test('503: more requests at once than the warehouse may see are sent away at once, and room is made again', async () => {
   const scripted = createScriptedWarehouse({ hangs: true })
   const limits = { sensorIds: 5, rows: 10, historyRequests: 2 }
   const { app } = createTestApp({ warehouse: scripted.warehouse, limits })
   const leaving = new AbortController()
-  const query = '/api/sensordata/v?sensor_ids=a&start_ts=1'
-  const waiting = [1, 2].map(async () => app.request(query, { signal: leaving.signal }))
+  const query = '/api/sensordata/v?sensor_ids=a&start_ts='
+  const waiting = [1, 2].map(async (start) => app.request(query + start, { signal: leaving.signal }))
   expect(await sensordata(app, 'sensor_ids=a&start_ts=1')).toMatchObject(errorOf(503, ''))
   leaving.abort()
   await Promise.all(waiting)
   expect(scripted.cancelled).toBe(2)
-  void app.request(query)
+  void app.request(`${query}1`)
   await expect.poll(() => scripted.asked.length).toBe(3)
 })

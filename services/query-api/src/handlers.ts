@@ -44,17 +44,21 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
   const map = new FleetMap(window, catalogues.names, now)
   const gate = new HistoryGate(limits.historyRequests)
 
+  /** What happened in this second the window knows, if anybody does: so whoever asks up to now asks the history the same. */
+  const pastOf = ({ from, to }: Period): Period =>
+    to > now() - 1_000 ? { from, to: Math.max(from, to - (to % 1_000)) } : { from, to }
+
   const recentSeries = (vehicle: string, sensors: readonly string[], period: Period) =>
     new Map(sensors.map((sensor) => [sensor, window.readings(vehicle, sensor, period)]))
 
   async function seriesOf(vehicle: string, sensors: readonly string[], period: Period, signal: AbortSignal) {
-    const past = await history?.readings({ vehicle, sensors, ...period }, signal)
+    const past = await history?.readings({ vehicle, sensors, ...pastOf(period) }, signal)
     const recent = recentSeries(vehicle, sensors, period)
     return past ? new Map(sensors.map((sensor) => [sensor, union(past.get(sensor), recent.get(sensor)!)])) : recent
   }
 
   async function anomaliesOf(period: Period, signal: AbortSignal, vehicle?: string): Promise<AnomalyFacts[]> {
-    const past = await history?.anomalies({ ...period, vehicle }, signal)
+    const past = await history?.anomalies({ ...pastOf(period), vehicle }, signal)
     const recent = window.anomalies(period).filter((anomaly) => vehicle === undefined || anomaly.vehicle === vehicle)
     return mergeAnomalies(past ?? [], recent)
   }
@@ -86,7 +90,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
     },
 
     getCost: async ({ parameters: { vehicle_id: vehicle } }, c) => {
-      const to = now()
+      const to = now() - (now() % 1_000)
       const from = periodStarts(to)
       // A month of readings is summed up where it lies, and only what the window may know better is read one by one.
       const recentFrom = history ? to - dependencies.windowMs : from.month

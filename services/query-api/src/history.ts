@@ -33,6 +33,12 @@ import { WarehouseError, type ColumnBatch, type Warehouse } from '@flasktoria/wa
 import { createPositionQuestions } from './history-positions.ts'
 import { bucketsInSlices, firstPagesMs, pagesInSlices } from './history-slices.ts'
 import { Series } from './series.ts'
+import { SingleFlight } from './single-flight.ts'
+
+/** So many browsers that show the same cost one question a second. */
+const sharing = { maxAgeMs: 1_000, maxFlights: 100 }
+/** A megabyte or two. */
+const maxKeptRows = 20_000
 
 /** What the warehouse knows. Every question rejects with a `WarehouseError`, and is given up when the signal aborts. */
 export type History = ReturnType<typeof createHistory>
@@ -43,8 +49,10 @@ export function createHistory(options: {
   maxRows: number
   deadlineMs: number
   onRows: (question: string, rows: number) => void
+  now: () => number
 }) {
-  const { warehouse, profile, maxRows, deadlineMs, onRows } = options
+  const { warehouse, profile, maxRows, deadlineMs, onRows, now } = options
+  const singleFlight = new SingleFlight({ ...sharing, now })
   /** The tables that were not there when they were last asked for. */
   const missing = new Set<string>()
   // One row more than may be: so an answer that is cut short is seen to be so.
@@ -69,25 +77,52 @@ export function createHistory(options: {
     }
   }
 
+  /** The same for whoever asks the same at the same time, read as a whole. */
+  async function askOnce<T>(
+    question: string,
+    table: TableFacts,
+    sql: string,
+    signal: AbortSignal,
+    read: (batches: AsyncIterable<ColumnBatch>) => Promise<T>,
+    most?: number,
+  ): Promise<T> {
+    let rows = 0
+    async function* counted(shared: AbortSignal) {
+      for await (const batch of ask(question, table, sql, shared, most)) {
+        rows += batch.rowCount
+        yield batch
+      }
+    }
+    try {
+      return await singleFlight.ask(
+        sql,
+        signal,
+        (shared) => read(counted(shared)),
+        () => rows <= maxKeptRows,
+      )
+    } catch (error) {
+      // Whatever the reason, which need not be an error: as the warehouse would say it.
+      throw signal.aborted ? new WarehouseError('cancelled', 'the question was withdrawn', { cause: error }) : error
+    }
+  }
+
   const failingForTables = () =>
     missing.size > 0 ? `there was no table ${[...missing].join(' and no table ')} when last asked` : undefined
 
   return {
     /** A series for each sensor, newest first, one reading a timestamp. */
-    async readings(
+    readings(
       question: Period & { vehicle: string; sensors: readonly string[] },
       signal: AbortSignal,
-    ): Promise<Map<string, Series>> {
-      const bySensor = new Map(question.sensors.map((sensor) => [sensor, new Series()]))
-      for await (const batch of ask(
-        'readings',
-        profile.sensor,
-        readingsSql(warehouse.dialect, profile, { ...question, limit }),
-        signal,
-      ))
-        for (const { sensor, timestamp, value } of readReadings(profile, batch))
-          bySensor.get(sensor)?.push(timestamp, value)
-      return new Map([...bySensor].map(([sensor, series]) => [sensor, series.newestFirst()]))
+    ): Promise<ReadonlyMap<string, Series>> {
+      const sql = readingsSql(warehouse.dialect, profile, { ...question, limit })
+      return askOnce('readings', profile.sensor, sql, signal, async (batches) => {
+        const bySensor = new Map(question.sensors.map((sensor) => [sensor, new Series()]))
+        for await (const batch of batches)
+          for (const { sensor, timestamp, value } of readReadings(profile, batch))
+            bySensor.get(sensor)?.push(timestamp, value)
+        return new Map([...bySensor].map(([sensor, series]) => [sensor, series.newestFirst()]))
+      })
     },
 
     /** At most `limit` readings, oldest first, by column; words and doubles are among them. Never more than a batch is held. */
@@ -116,39 +151,41 @@ export function createHistory(options: {
     },
 
     /** In the order of their keys. `limit` absent: all; it fails when they are too many. */
-    async anomalies(
+    anomalies(
       question: Omit<AnomaliesQuestion, 'limit'> & { limit?: number },
       signal: AbortSignal,
-    ): Promise<AnomalyFacts[]> {
+    ): Promise<readonly AnomalyFacts[]> {
       const sql = anomaliesSql(warehouse.dialect, profile, { limit, ...question })
-      const found: AnomalyFacts[] = []
-      for await (const batch of ask('anomalies', profile.anomaly, sql, signal, question.limit))
-        for (const anomaly of readAnomalies(batch)) found.push(anomaly)
-      return found
+      return askOnce(
+        'anomalies',
+        profile.anomaly,
+        sql,
+        signal,
+        (batches) => allOf(batches, readAnomalies),
+        question.limit,
+      )
     },
 
     /** Of all groups; it fails when they are too many. */
-    async anomalyCounts(
+    anomalyCounts(
       question: AnomalyFilter & { by: AnomalyGrouping },
       signal: AbortSignal,
-    ): Promise<AnomalyCount[]> {
+    ): Promise<readonly AnomalyCount[]> {
       const sql = anomalyCountsSql(warehouse.dialect, profile, { ...question, limit })
-      const counts: AnomalyCount[] = []
-      for await (const batch of ask('anomaly_counts', profile.anomaly, sql, signal))
-        for (const count of readAnomalyCounts(batch)) counts.push(count)
-      return counts
+      return askOnce('anomaly_counts', profile.anomaly, sql, signal, (batches) => allOf(batches, readAnomalyCounts))
     },
 
     /** Undefined: no answer came, which is as good as no readings. */
-    async speedUse(
+    speedUse(
       question: CostQuestion & { sensor: string; movingAbove: number },
       signal: AbortSignal,
     ): Promise<SpeedUse | undefined> {
-      let use: SpeedUse | undefined
       const sql = speedUseSql(warehouse.dialect, profile, question)
-      for await (const batch of ask('speed_use', profile.sensor, sql, signal))
-        if (batch.rowCount > 0) use = readSpeedUse(batch)
-      return use
+      return askOnce('speed_use', profile.sensor, sql, signal, async (batches) => {
+        let use: SpeedUse | undefined
+        for await (const batch of batches) if (batch.rowCount > 0) use = readSpeedUse(batch)
+        return use
+      })
     },
 
     ...createPositionQuestions({ warehouse, profile, maxRows, ask }),
@@ -156,4 +193,10 @@ export function createHistory(options: {
     /** Undefined when it can answer, else the reason in words. */
     failing: () => warehouse.failing() ?? failingForTables(),
   }
+}
+
+async function allOf<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const batch of batches) all.push(...read(batch))
+  return all
 }

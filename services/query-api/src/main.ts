@@ -57,6 +57,7 @@ export async function start(config: Config, overrides: Overrides = {}) {
       maxRows: config.MAX_ROWS,
       deadlineMs: config.QUERY_DEADLINE_MS,
       onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
+      now: Date.now,
     })
   const watermark = history && new Watermark(Date.now, { delayMs: config.HISTORY_DELAY_MS })
   if (watermark) parts.use(followFeeds(feeds, watermark))

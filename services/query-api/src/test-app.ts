@@ -52,6 +52,7 @@ export function createTestApp({ warehouse, deadlineMs = 5_000, ...overrides }: O
       maxRows: limits.rows,
       deadlineMs,
       onRows: (question, rows) => requestMetrics.historyRows.inc({ question }, rows),
+      now,
     })
   const app = createApp({
     window,
