@@ -42,6 +42,24 @@ test('an error of the contract is thrown with its body', async () => {
   await expect(call).rejects.toMatchObject({ status: 400, body })
 })
 
+test('a problem below /api/v1 is thrown as well, with all that it says', async () => {
+  const problem = {
+    type: 'urn:flasktoria:problem:invalid_parameter',
+    title: 'A parameter is missing or malformed.',
+    status: 400,
+    detail: 'from is behind to.',
+    code: 'invalid_parameter',
+    fields: ['from', 'to'],
+    requestId: 'r',
+  }
+  answer = { status: 400, body: JSON.stringify(problem) }
+  const query = { sensors: 'a', from: '2', to: '1' }
+  await expect(
+    createRestClient(origin)('getVehicleHistory', { params: { vehicle_id: 'v' }, query }),
+  ).rejects.toMatchObject({ message: '400: from is behind to. (from,to)', problem })
+  expect(asked.url).toBe('/api/v1/vehicles/v/history?sensors=a&from=2&to=1')
+})
+
 test('an answer of somebody else is still an ApiError', async () => {
   answer = { status: 502, body: '<html>' }
   await expect(createRestClient(origin)('getMap', {})).rejects.toMatchObject({ status: 502, body: { code: 502 } })

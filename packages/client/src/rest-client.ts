@@ -1,4 +1,4 @@
-import { errorSchema, type ErrorBody } from '@flasktoria/contracts/problems'
+import { errorSchema, problemSchema, type ErrorBody, type ProblemBody } from '@flasktoria/contracts/problems'
 import { operations, type OperationId } from '@flasktoria/contracts/rest'
 import type { z } from 'zod'
 
@@ -18,12 +18,23 @@ export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly status: number
   readonly body: ErrorBody
+  /** Below /api/v1. */
+  readonly problem: ProblemBody | undefined
 
-  constructor(status: number, body: ErrorBody) {
+  constructor(status: number, body: ErrorBody, problem?: ProblemBody) {
     super(`${status}: ${body.message}${body.fields && ` (${body.fields})`}`)
     this.status = status
     this.body = body
+    this.problem = problem
   }
+}
+
+function errorOf({ status, statusText }: Response, answer: unknown): ApiError {
+  const { data: problem } = problemSchema.safeParse(answer)
+  if (problem)
+    return new ApiError(status, { code: status, message: problem.detail, fields: problem.fields.join(',') }, problem)
+  const { data: body } = errorSchema.safeParse(answer)
+  return new ApiError(status, body ?? { code: status, message: statusText, fields: '' })
 }
 
 /**
@@ -56,11 +67,7 @@ export function createRestClient(
     })
     const answer: unknown = await response.json().catch(() => undefined)
     if (response.ok) return ok.schema.parse(answer) as OperationAnswer<Id>
-    const problem = errorSchema.safeParse(answer)
-    throw new ApiError(
-      response.status,
-      problem.data ?? { code: response.status, message: response.statusText, fields: '' },
-    )
+    throw errorOf(response, answer)
   }
 }
 
