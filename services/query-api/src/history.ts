@@ -111,7 +111,7 @@ export function createHistory(options: {
 
   return {
     /** A series for each sensor, newest first, one reading a timestamp. */
-    readings(
+    async readings(
       question: Period & { vehicle: string; sensors: readonly string[] },
       signal: AbortSignal,
     ): Promise<ReadonlyMap<string, Series>> {
@@ -151,7 +151,7 @@ export function createHistory(options: {
     },
 
     /** In the order of their keys. `limit` absent: all; it fails when they are too many. */
-    anomalies(
+    async anomalies(
       question: Omit<AnomaliesQuestion, 'limit'> & { limit?: number },
       signal: AbortSignal,
     ): Promise<readonly AnomalyFacts[]> {
@@ -167,7 +167,7 @@ export function createHistory(options: {
     },
 
     /** Of all groups; it fails when they are too many. */
-    anomalyCounts(
+    async anomalyCounts(
       question: AnomalyFilter & { by: AnomalyGrouping },
       signal: AbortSignal,
     ): Promise<readonly AnomalyCount[]> {
@@ -176,7 +176,7 @@ export function createHistory(options: {
     },
 
     /** Undefined: no answer came, which is as good as no readings. */
-    speedUse(
+    async speedUse(
       question: CostQuestion & { sensor: string; movingAbove: number },
       signal: AbortSignal,
     ): Promise<SpeedUse | undefined> {
