@@ -60,11 +60,17 @@ test.each([
   ])
 })
 
+test('who came into the last epoch behind its last anomaly was told by the epoch itself', () => {
+  const ada = { ...witness(inEpoch('a', 0, 1, 2)), epochs: ['a', 'b'] }
+  expect(judgeTestimony(ada, restarted)).toEqual([])
+  expect(countSeams(ada, restarted)).toEqual({ missed: 3, repeated: 0 })
+})
+
 test('who was never told of another epoch was not told of what ended with theirs', () => {
   const whole = ground(written(0, 'a', 0, 1, 2), written(0, 'b', 3, 4, 5), written(0, 'c'))
   expect(judgeTestimony(witness(inEpoch('a', 0, 1)), whole)).toEqual([
     'Ada missed 1 anomalies where epoch 1 ended, and was told of no other',
-    'Ada missed 3 of 3 anomalies of epoch 2, and was not told',
+    'Ada missed 3 anomalies where epoch 2 ended, and was told of no other',
   ])
 })
 

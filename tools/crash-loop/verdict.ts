@@ -52,10 +52,11 @@ export function judgeTestimony({ name, sightings, epochs: told }: Testimony, { w
     const [first, last] = [isSeen.indexOf(true), isSeen.lastIndexOf(true)]
     const hasHole = first >= 0 && isSeen.slice(first, last).includes(false)
     const isCutBefore = index === 0 && first !== 0
-    const isCutBehind = index === epochs.length - 1 && last !== isSeen.length - 1
+    const isCutBehind = index === epochs.length - 1 && last >= 0 && last !== isSeen.length - 1
     if (hasHole || isCutBefore || isCutBehind)
       faults.push(`${name} missed ${missing} of ${isSeen.length} anomalies of epoch ${index + 1}, and was not told`)
-    else if (!epochs.slice(index + (first > 0 ? 0 : 1)).some((later) => told.includes(later)))
+    // Who came into an epoch late, maybe behind all of its anomalies, was told by the epoch itself.
+    else if (!epochs.slice(index + (first === 0 ? 1 : 0)).some((later) => told.includes(later)))
       faults.push(`${name} missed ${missing} anomalies where epoch ${index + 1} ended, and was told of no other`)
   }
   return faults
