@@ -9,8 +9,8 @@ import { vehicleIdSchema } from '@flasktoria/contracts/identifiers'
 import { defaultAnomalyRows, type AnomalyRow, type CountedBy } from '@flasktoria/contracts/rest-v1-anomalies'
 import type { AnomaliesQuestion, AnomalyFilter, AnomalyKey } from '@flasktoria/warehouse/queries-anomalies'
 import { groupOf } from '@flasktoria/warehouse/queries-anomalies'
-import type { Cell, ColumnBatch } from '@flasktoria/warehouse/warehouse'
 import { z } from 'zod'
+import { batchOf } from './column-rows.ts'
 import { anomalyPages, recentAnomalies } from './anomaly-pages.ts'
 import type { HandlerDependencies } from './handlers.ts'
 import type { HistoryGate } from './history-gate.ts'
@@ -34,8 +34,6 @@ export function createAnomalyHandlers(
 ): Pick<Handlers, 'listAnomalies' | 'countAnomalies'> {
   const catalogue = new Map(catalogues.anomalies.map((anomaly) => [anomaly.id, anomaly]))
   const seam = { window, watermark }
-  const gated = (client: AbortSignal, rows: (signal: AbortSignal) => Rows) =>
-    history ? gate.stream(client, rows) : rows(client)
 
   async function* listRows(question: AnomaliesQuestion, signal: AbortSignal): Rows {
     const { recent, coverage } = recentAnomalies(seam, question)
@@ -77,7 +75,7 @@ export function createAnomalyHandlers(
         format: negotiate(c, format),
         columns: listColumns,
         head: period,
-        rows: gated(c.get('signal'), (signal) => listRows(asked, signal)),
+        rows: gate.stream(c.get('signal'), (signal) => listRows(asked, signal)),
       })
     },
 
@@ -89,7 +87,7 @@ export function createAnomalyHandlers(
         format: negotiate(c, format),
         columns: countColumns,
         head: { ...period, by },
-        rows: gated(c.get('signal'), (signal) => countRows(filter, by, limit, signal)),
+        rows: gate.stream(c.get('signal'), (signal) => countRows(filter, by, limit, signal)),
       })
     },
   }
@@ -137,12 +135,6 @@ function rowOf(facts: AnomalyFacts, known: CatalogueAnomaly | undefined): Anomal
     confirmationTime,
   }
 }
-
-const batchOf = <Name extends string>(columns: readonly Name[], rows: readonly Record<Name, Cell>[]): ColumnBatch => ({
-  columns,
-  rowCount: rows.length,
-  values: columns.map((name) => rows.map((row) => row[name])),
-})
 
 /** Sums by group; of severities they are made of those of types. */
 class Counts {

@@ -42,7 +42,8 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
   const anomalyCatalogue = new Map(catalogues.anomalies.map((anomaly) => [anomaly.id, anomaly]))
   const described = { names: catalogues.names, sensors: sensorsJson(catalogues.sensors) }
   const map = new FleetMap(window, catalogues.names, now)
-  const gate = new HistoryGate(limits.historyRequests)
+  // What the window answers alone needs no turn.
+  const gate = new HistoryGate(history ? limits.historyRequests : Infinity)
 
   /** What happened in this second the window knows, if anybody does: so whoever asks up to now asks the history the same. */
   const pastOf = ({ from, to }: Period): Period =>
@@ -63,9 +64,6 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
     return mergeAnomalies(past ?? [], recent)
   }
 
-  const askHistory = <T>(client: AbortSignal, ask: (signal: AbortSignal) => Promise<T>): Promise<T> =>
-    history ? gate.run(client, ask) : ask(client)
-
   return {
     getMap: (_, c) => map.answer(c, socketUrl(browserOrigin(c), clientOf(c, newClientId))),
 
@@ -74,7 +72,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
     getSensordata: async ({ parameters }, c) => {
       const period = readPeriod(parameters, now())
       const sensors = readSensorIds(parameters.sensor_ids, limits.sensorIds)
-      const series = await askHistory(c.get('signal'), (signal) =>
+      const series = await gate.run(c.get('signal'), (signal) =>
         seriesOf(parameters.vehicle_id, sensors, period, signal),
       )
       if (rowsOf(series) > limits.rows) throw tooManyRows()
@@ -84,7 +82,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
 
     getAnomalies: async ({ parameters }, c) => {
       const period = readPeriod(parameters, now())
-      const anomalies = await askHistory(c.get('signal'), (signal) => anomaliesOf(period, signal))
+      const anomalies = await gate.run(c.get('signal'), (signal) => anomaliesOf(period, signal))
       if (anomalies.length > limits.rows) throw tooManyRows()
       return listAnomalies(anomalies, anomalyCatalogue)
     },
@@ -94,7 +92,7 @@ export function createHandlers(dependencies: HandlerDependencies): Handlers {
       const from = periodStarts(to)
       // A month of readings is summed up where it lies, and only what the window may know better is read one by one.
       const recentFrom = history ? to - dependencies.windowMs : from.month
-      const [anomalies, older, recent] = await askHistory(c.get('signal'), (signal) =>
+      const [anomalies, older, recent] = await gate.run(c.get('signal'), (signal) =>
         Promise.all([
           anomaliesOf({ from: from.month, to }, signal, vehicle),
           history?.speedUse(

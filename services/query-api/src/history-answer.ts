@@ -69,7 +69,7 @@ export function createHistoryHandlers(
         format: negotiate(c, format),
         columns,
         head: { vehicle, ...period, ...head },
-        rows: history ? gate.stream(signal, rows) : rows(signal),
+        rows: gate.stream(signal, rows),
       })
     },
   }
