@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dayOf } from './history-layout.ts'
-import type { ParquetRow } from './parquet-writer.ts'
+import { dayOf, historyTables } from './history-layout.ts'
+import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
 import {
   latestSql,
   readLatest,
@@ -57,7 +57,7 @@ const strays: VehicleFix[] = [
 ]
 
 /** What a warehouse under test has to hold, in the columns of our own table. */
-export const ownRows: readonly [day: number, row: ParquetRow][] = [
+const ownRows: readonly [day: number, row: ParquetRow][] = [
   ...[...fixes, ...strays].map(({ vehicle, timestamp, lat, long }): [number, ParquetRow] => [
     dayOf(timestamp),
     [vehicle, gps, timestamp, null, `[${lat},${long}]`, lat, long],
@@ -67,6 +67,21 @@ export const ownRows: readonly [day: number, row: ParquetRow][] = [
     [vehicle, sensor, timestamp, value, String(value), null, null],
   ]),
 ]
+/** Writes them as the history writer does, and answers with their days. */
+export async function writeOwnRows(directory: string): Promise<number[]> {
+  const byDay = Map.groupBy(ownRows, ([day]) => day)
+  const writer = await openParquetWriter({ directory })
+  for (const [day, rows] of byDay)
+    await writer.write(
+      historyTables.sensor,
+      day,
+      { stream: 'raw-0', first: day, last: day },
+      rows.map(([, row]) => row),
+    )
+  await writer.close()
+  return [...byDay.keys()]
+}
+
 /** The same as labelled text: time, sensor, vehicle, value; and what is no position. */
 export const labelledRows: readonly (readonly [string, string, string, string])[] = [
   ...[...fixes, ...strays].map(

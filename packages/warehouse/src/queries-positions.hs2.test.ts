@@ -2,8 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { addPartitionsStatement, createTableStatement, historyTables, legacyTableStatements } from './history-layout.ts'
-import { openParquetWriter } from './parquet-writer.ts'
-import { labelledRows, ownRows, positionQueries } from './queries-positions.conformance.ts'
+import { labelledRows, positionQueries, writeOwnRows } from './queries-positions.conformance.ts'
 import { refreshStatements, tableName, tableProfiles, type TableProfile } from './table-profile.ts'
 import { createHs2Warehouse } from './warehouse-hs2.ts'
 
@@ -34,18 +33,9 @@ positionQueries('a HiveServer2 over our own Parquet files', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'positions-hs2-'))
   const { warehouse, dialect, profile, run, close } = await openDatabase('own', tableProfiles.own)
   const table = tableName(dialect, profile, profile.sensor)
-  const writer = await openParquetWriter({ directory })
-  const byDay = Map.groupBy(ownRows, ([day]) => day)
-  for (const [day, rows] of byDay)
-    await writer.write(
-      historyTables.sensor,
-      day,
-      { stream: 'raw-0', first: day, last: day },
-      rows.map(([, row]) => row),
-    )
-  await writer.close()
+  const days = await writeOwnRows(directory)
   await run(createTableStatement(dialect, table, historyTables.sensor, `file://${directory}`))
-  await run(addPartitionsStatement(dialect, table, [...byDay.keys()]))
+  await run(addPartitionsStatement(dialect, table, days))
   return {
     warehouse,
     profile,

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { dialects } from './dialects.ts'
-import { historyTables, legacyTableStatements } from './history-layout.ts'
-import { openParquetWriter } from './parquet-writer.ts'
-import { labelledRows, ownRows, positionQueries } from './queries-positions.conformance.ts'
+import { legacyTableStatements } from './history-layout.ts'
+import { labelledRows, positionQueries, writeOwnRows } from './queries-positions.conformance.ts'
 import { latestSql, trackSql, visitorsSql } from './queries-positions.ts'
 import { drivingSql, fuelUseSql } from './queries-use.ts'
 import { tableProfiles, type TableProfile } from './table-profile.ts'
@@ -28,15 +27,7 @@ async function openFolder() {
 
 positionQueries('DuckDB over our own Parquet files', async () => {
   const { directory, warehouse, close } = await openFolder()
-  const writer = await openParquetWriter({ directory })
-  for (const [day, rows] of Map.groupBy(ownRows, ([at]) => at))
-    await writer.write(
-      historyTables.sensor,
-      day,
-      { stream: 'raw-0', first: day, last: day },
-      rows.map(([, row]) => row),
-    )
-  await writer.close()
+  await writeOwnRows(directory)
   return { warehouse, profile: own, close }
 })
 
