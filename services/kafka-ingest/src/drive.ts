@@ -29,7 +29,7 @@ function roll(vehicles: Vehicles, v: number, roads: RoadNetwork, second: number)
     }
     enterNextBlock(vehicles, v, roads)
   }
-  const mustStop = isDestination(vehicles, v, roads) || (isRed(vehicles, v, roads, second) && canStop(vehicles, v))
+  const mustStop = (isDestination(vehicles, v, roads) || isRed(vehicles, v, roads, second)) && canStop(vehicles, v)
   const speed = speedOf(vehicles, v, roads, mustStop)
   vehicles.speed[v] = speed
   vehicles.metres[v]! += speed
@@ -48,7 +48,9 @@ function speedOf(vehicles: Vehicles, v: number, roads: RoadNetwork, mustStop: bo
   if (vehicles.order[v] === pullingOver) return Math.max(0, speed - firmBraking)
   const remaining = vehicles.length[v]! - vehicles.metres[v]!
   const atCrossing = mustStop ? 0 : speedAtCrossing(vehicles, v, roads)
-  const inTime = Math.sqrt(atCrossing * atCrossing + 2 * comfortableBraking * Math.max(0, remaining - speed / 2))
+  // So that behind this second there is still room to brake.
+  const b = comfortableBraking
+  const inTime = Math.sqrt(b * b + atCrossing * atCrossing + 2 * b * remaining) - b
   const limit = speedLimit(vehicles, v, roads, vehicles.crossing[v]!, vehicles.direction[v]!)
   const wanted = Math.min(limit, inTime, speed + acceleration * (1.1 - 0.5 * vehicles.load[v]!))
   // Nobody slows down faster than brakes and comfort allow, but for the last metre.
@@ -77,9 +79,9 @@ const isDestination = (vehicles: Vehicles, v: number, roads: RoadNetwork): boole
 const isRed = (vehicles: Vehicles, v: number, roads: RoadNetwork, second: number): boolean =>
   !roads.isGreen(crossingAhead(vehicles, v, roads), vehicles.direction[v]!, second)
 
-/** Who can't any more drives on, as with an amber light. */
+/** Who can't any more drives on, as with an amber light; a destination that was missed is driven to again. */
 function canStop({ metres, length, speed }: Vehicles, v: number): boolean {
-  return length[v]! - metres[v]! >= (speed[v]! * speed[v]!) / (2 * firmBraking)
+  return speed[v]! <= firmBraking || length[v]! - metres[v]! >= (speed[v]! * speed[v]!) / (2 * firmBraking)
 }
 
 function enterNextBlock(vehicles: Vehicles, v: number, roads: RoadNetwork): void {
