@@ -6,6 +6,7 @@ export const mediaTypes = {
   json: 'application/json',
   ndjson: 'application/x-ndjson',
   csv: 'text/csv',
+  parquet: 'application/vnd.apache.parquet',
   geojson: 'application/geo+json',
 } as const
 export type Format = keyof typeof mediaTypes

@@ -3,13 +3,12 @@ import { severities } from './catalogue.ts'
 import { vehicleIdSchema } from './identifiers.ts'
 import type { Operation } from './operation.ts'
 import {
-  csvSchema,
   cursorSchema,
   endShape,
   integerSchema,
-  lineSchema,
   listSchema,
   periodShape,
+  rowForms,
   warehouseProblems,
 } from './rest-v1.ts'
 import { timestampSchema } from './updates.ts'
@@ -86,7 +85,7 @@ export const anomalyOperations = {
       schema: z
         .object({ from: timestampSchema, to: timestampSchema, rows: z.array(anomalyRowSchema), ...endShape })
         .meta({ id: 'AnomalyPage' }),
-      otherForms: { ndjson: lineSchema(anomalyRowSchema), csv: csvSchema },
+      otherForms: rowForms(anomalyRowSchema),
     },
     problems: ['invalid_parameter', 'not_acceptable', ...warehouseProblems],
   },
@@ -115,7 +114,7 @@ export const anomalyOperations = {
           ...endShape,
         })
         .meta({ id: 'AnomalyCounts' }),
-      otherForms: { ndjson: lineSchema(anomalyCountSchema), csv: csvSchema },
+      otherForms: rowForms(anomalyCountSchema),
     },
     problems: ['invalid_parameter', 'not_acceptable', ...warehouseProblems],
   },

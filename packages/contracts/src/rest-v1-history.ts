@@ -2,13 +2,12 @@ import { z } from 'zod'
 import { sensorIdSchema, vehicleIdSchema } from './identifiers.ts'
 import type { Operation } from './operation.ts'
 import {
-  csvSchema,
   cursorSchema,
   endShape,
   integerSchema,
-  lineSchema,
   listSchema,
   periodShape,
+  rowForms,
   vehicleParams,
   warehouseProblems,
 } from './rest-v1.ts'
@@ -89,7 +88,7 @@ export const historyOperations = {
           ...endShape,
         })
         .meta({ id: 'VehicleHistory' }),
-      otherForms: { ndjson: lineSchema(historyRowSchema), csv: csvSchema },
+      otherForms: rowForms(historyRowSchema),
     },
     problems: ['invalid_parameter', 'not_acceptable', ...warehouseProblems],
   },

@@ -2,13 +2,12 @@ import { z } from 'zod'
 import { vehicleIdSchema } from './identifiers.ts'
 import type { Operation } from './operation.ts'
 import {
-  csvSchema,
   cursorSchema,
   endShape,
   instantSchema,
   integerSchema,
-  lineSchema,
   periodShape,
+  rowForms,
   vehicleParams,
   warehouseProblems,
 } from './rest-v1.ts'
@@ -175,8 +174,7 @@ export const positionOperations = {
             ...endShape,
           }),
         }),
-        ndjson: lineSchema(trackPointSchema),
-        csv: csvSchema,
+        ...rowForms(trackPointSchema),
       },
     },
     problems: negotiatedProblems,
@@ -259,7 +257,7 @@ export const positionOperations = {
       schema: z
         .object({ from: timestampSchema, to: timestampSchema, rows: z.array(vehicleUseSchema), ...endShape })
         .meta({ id: 'FleetStats' }),
-      otherForms: { ndjson: lineSchema(vehicleUseSchema), csv: csvSchema },
+      otherForms: rowForms(vehicleUseSchema),
     },
     problems: negotiatedProblems,
   },
@@ -287,8 +285,7 @@ export const positionOperations = {
         .meta({ id: 'FleetAt' }),
       otherForms: {
         geojson: pointsSchema(placeOfVehicleSchema.omit({ lat: true, long: true })),
-        ndjson: lineSchema(placeOfVehicleSchema),
-        csv: csvSchema,
+        ...rowForms(placeOfVehicleSchema),
       },
     },
     problems: negotiatedProblems,
@@ -317,8 +314,7 @@ export const positionOperations = {
         .meta({ id: 'Visitors' }),
       otherForms: {
         geojson: pointsSchema(visitorSchema.omit({ lat: true, long: true })),
-        ndjson: lineSchema(visitorSchema),
-        csv: csvSchema,
+        ...rowForms(visitorSchema),
       },
     },
     problems: negotiatedProblems,

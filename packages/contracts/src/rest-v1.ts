@@ -83,7 +83,15 @@ export const lineSchema = (row: z.ZodType) =>
     z.object({ error: problemSchema }).meta({ description: 'What went wrong on the way; the connection is cut.' }),
   ])
 
-export const csvSchema = z.string().meta({ description: 'RFC 4180, with a header. Cut off: the connection is, too.' })
+const csvSchema = z.string().meta({ description: 'RFC 4180, with a header. Cut off: the connection is, too.' })
+
+const parquetSchema = z.unknown().meta({
+  description:
+    'A file, whose metadata `flasktoria` is the JSON answer without its rows. Cut off: it has no end, and cannot be read.',
+})
+
+/** The other forms that rows of one kind come in. */
+export const rowForms = (row: z.ZodType) => ({ ndjson: lineSchema(row), csv: csvSchema, parquet: parquetSchema })
 
 /** What any question to the warehouse may meet. */
 export const warehouseProblems = ['warehouse_unavailable', 'overloaded', 'query_timeout'] as const

@@ -18,6 +18,9 @@ import {
 /** A question about one vehicle reads one or two of them. Codes of values, of which there are no more than rows, fit in 16 bits. */
 export const rowGroupRows = 20_480
 
+/** The columns in their order, and by which of them the rows are sorted. */
+export type ParquetShape = Pick<HistoryTable, 'columns' | 'order'>
+
 const magic = Buffer.from('PAR1')
 const compress = promisify(zstdCompress)
 
@@ -31,45 +34,69 @@ const zstd = 6
 
 /**
  * Parquet of the rows from one up to another, not included: sorted by the table's order, in row groups that a question can skip.
- * What every engine since 2017 reads and no more: pages of version 1, values plain or by dictionary, zstd, smallest and greatest
- * value of each row group.
  *
  * A third of the CPU time that DuckDB takes for the same rows, which have to get into its tables first (ADR 14).
  */
 export async function encodeParquet(rows: HistoryColumns, from = 0, to = rows.length): Promise<Buffer> {
   const order = rows.inOrder(from, to)
-  const parts: Buffer[] = [magic]
-  let size = magic.length
-  const rowGroups: ThriftValue[] = []
-  for (let start = 0; start < order.length; start += rowGroupRows) {
-    const group = order.subarray(start, start + rowGroupRows)
-    const chunks: Chunk[] = []
-    for (const column of rows.columns) {
-      const chunk = await encodeChunk(column, group, size)
-      chunks.push(chunk)
-      parts.push(...chunk.pages)
-      size += chunk.size
-    }
-    rowGroups.push(rowGroup(rows.table, chunks, group.length))
-  }
-  const footer = encodeThrift({
-    1: i32(2),
-    2: list('struct', schema(rows.table)),
-    3: i64(order.length),
-    4: list('struct', rowGroups),
-    6: binary('flasktoria'),
-    // Without it no engine trusts the smallest and greatest values.
-    7: list(
-      'struct',
-      rows.columns.map(() => struct({ 1: struct({}) })),
-    ),
-  })
-  return Buffer.concat([...parts, footer, uint32(footer.length), magic])
+  const file = new ParquetFile(rows.table)
+  const parts = [file.begin]
+  for (let start = 0; start < order.length; start += rowGroupRows)
+    parts.push(...(await file.rowGroup(rows.columns, order.subarray(start, start + rowGroupRows))))
+  return Buffer.concat([...parts, file.end()])
 }
 
-const schema = (table: HistoryTable): ThriftValue[] => [
-  struct({ 4: binary('schema'), 5: i32(Object.keys(table.columns).length) }),
-  ...Object.entries<ColumnType>(table.columns).map(([name, type]) =>
+/**
+ * A file that is made row group by row group. What every engine since 2017 reads and no more: pages of version 1, values plain or
+ * by dictionary, zstd, smallest and greatest value of each row group. Without its end nobody can read it.
+ */
+export class ParquetFile {
+  readonly begin: Buffer = magic
+  readonly #shape: ParquetShape
+  readonly #rowGroups: ThriftValue[] = []
+  #size = magic.length
+  #rows = 0
+
+  constructor(shape: ParquetShape) {
+    this.#shape = shape
+  }
+
+  /** At most `rowGroupRows` rows of all columns, in their order. One call at a time. */
+  async rowGroup(columns: readonly HistoryColumn[], rows: Uint32Array): Promise<Buffer[]> {
+    const chunks: Chunk[] = []
+    for (const column of columns) {
+      const chunk = await encodeChunk(column, rows, this.#size)
+      chunks.push(chunk)
+      this.#size += chunk.size
+    }
+    this.#rowGroups.push(rowGroup(this.#shape, chunks, rows.length))
+    this.#rows += rows.length
+    return chunks.flatMap(({ pages }) => pages)
+  }
+
+  /** `metadata`: what is to be known of the file beside its rows. */
+  end(metadata: Readonly<Record<string, string>> = {}): Buffer {
+    const pairs = Object.entries(metadata).map(([key, value]) => struct({ 1: binary(key), 2: binary(value) }))
+    const footer = encodeThrift({
+      1: i32(2),
+      2: list('struct', schema(this.#shape)),
+      3: i64(this.#rows),
+      4: list('struct', this.#rowGroups),
+      5: pairs.length > 0 ? list('struct', pairs) : undefined,
+      6: binary('flasktoria'),
+      // Without it no engine trusts the smallest and greatest values.
+      7: list(
+        'struct',
+        Object.keys(this.#shape.columns).map(() => struct({ 1: struct({}) })),
+      ),
+    })
+    return Buffer.concat([footer, uint32(footer.length), magic])
+  }
+}
+
+const schema = ({ columns }: ParquetShape): ThriftValue[] => [
+  struct({ 4: binary('schema'), 5: i32(Object.keys(columns).length) }),
+  ...Object.entries(columns).map(([name, type]) =>
     struct({
       1: i32(physicalTypes[type]),
       3: i32(optional),
@@ -79,8 +106,8 @@ const schema = (table: HistoryTable): ThriftValue[] => [
   ),
 ]
 
-const rowGroup = (table: HistoryTable, chunks: readonly Chunk[], rows: number): ThriftValue => {
-  const columns = Object.keys(table.columns)
+const rowGroup = ({ columns, order }: ParquetShape, chunks: readonly Chunk[], rows: number): ThriftValue => {
+  const names = Object.keys(columns)
   return struct({
     1: list(
       'struct',
@@ -90,7 +117,7 @@ const rowGroup = (table: HistoryTable, chunks: readonly Chunk[], rows: number): 
     3: i64(rows),
     4: list(
       'struct',
-      table.order.map((name) => struct({ 1: i32(columns.indexOf(name)), 2: boolean(false), 3: boolean(false) })),
+      order.map((name) => struct({ 1: i32(names.indexOf(name)), 2: boolean(false), 3: boolean(false) })),
     ),
   })
 }

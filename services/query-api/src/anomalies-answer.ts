@@ -7,6 +7,7 @@ import {
 } from '@flasktoria/contracts/catalogue'
 import { vehicleIdSchema } from '@flasktoria/contracts/identifiers'
 import { defaultAnomalyRows, type AnomalyRow, type CountedBy } from '@flasktoria/contracts/rest-v1-anomalies'
+import type { ColumnType } from '@flasktoria/warehouse/history-layout'
 import type { AnomaliesQuestion, AnomalyFilter, AnomalyKey } from '@flasktoria/warehouse/queries-anomalies'
 import { groupOf } from '@flasktoria/warehouse/queries-anomalies'
 import { z } from 'zod'
@@ -61,7 +62,7 @@ export function createAnomalyHandlers(
       for await (const { anomalies } of anomalyPages({ history }, listed, recent, signal))
         for (const anomaly of anomalies) counts.add(groupOf(grouping, anomaly), 1)
     const rows = counts.inOrder()
-    yield batchOf(countColumns, rows.slice(0, limit))
+    yield batchOf(countColumns(by), rows.slice(0, limit))
     return { truncated: rows.length > limit, next: null, coverage }
   }
 
@@ -85,7 +86,7 @@ export function createAnomalyHandlers(
       const filter = { ...period, vehicle, types: typesOf(parameters, catalogues.anomalies) }
       return answerRows(c, {
         format: negotiate(c, format),
-        columns: countColumns,
+        columns: countColumns(by),
         head: { ...period, by },
         rows: gate.stream(c.get('signal'), (signal) => countRows(filter, by, limit, signal)),
       })
@@ -102,20 +103,21 @@ function typesOf({ type, severity }: Wish, catalogue: AnomalyCatalogue): number[
   return type ? severe.filter((id) => type.includes(id)) : severe
 }
 
-const listColumns = [
-  'vehicle',
-  'timestamp',
-  'type',
-  'severity',
-  'description',
-  'cause',
-  'actions',
-  'costImpact',
-  'downtimeMinutes',
-  'detectionTime',
-  'confirmationTime',
-] as const satisfies (keyof AnomalyRow)[]
-const countColumns = ['key', 'count'] as const
+const listColumns = {
+  vehicle: 'text',
+  timestamp: 'bigint',
+  type: 'integer',
+  severity: 'text',
+  description: 'text',
+  cause: 'text',
+  actions: 'text',
+  costImpact: 'double',
+  downtimeMinutes: 'double',
+  detectionTime: 'text',
+  confirmationTime: 'text',
+} as const satisfies Record<keyof AnomalyRow, ColumnType>
+const keyTypes = { type: 'integer', vehicle: 'text', severity: 'text', hour: 'bigint', day: 'bigint' } as const
+const countColumns = (by: CountedBy) => ({ key: keyTypes[by], count: 'bigint' }) as const
 type CountRow = { key: string | number | null; count: number }
 
 function rowOf(facts: AnomalyFacts, known: CatalogueAnomaly | undefined): AnomalyRow {

@@ -12,7 +12,15 @@ import { defaultGapSeconds, refuseLongPeriod, vehicleBehind } from './position-p
 import { Problem } from './problem.ts'
 import { answerRows } from './rows-answer.ts'
 
-const columns = ['vehicle', 'first', 'last', 'fixes', 'visits', 'lat', 'long'] as const
+const columns = {
+  vehicle: 'text',
+  first: 'bigint',
+  last: 'bigint',
+  fixes: 'bigint',
+  visits: 'bigint',
+  lat: 'double',
+  long: 'double',
+} as const
 
 export function createBboxHandler(
   { history, watermark, limits, now }: HandlerDependencies,

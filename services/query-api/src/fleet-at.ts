@@ -14,7 +14,7 @@ import type { RecentWindow } from './recent-window.ts'
 import { answerRows } from './rows-answer.ts'
 import { positionCoverage, type Sources } from './vehicle-fixes.ts'
 
-const columns = ['vehicle', 'timestamp', 'lat', 'long'] as const
+const columns = { vehicle: 'text', timestamp: 'bigint', lat: 'double', long: 'double' } as const
 
 /** The newest position in a period of each vehicle that the window still has on the map. */
 const recentFixes = (window: RecentWindow, { from, to }: Period): VehicleFix[] =>

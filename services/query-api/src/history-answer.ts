@@ -4,12 +4,20 @@ import { z } from 'zod'
 import { gridOf } from './downsample.ts'
 import type { HandlerDependencies } from './handlers.ts'
 import type { HistoryGate } from './history-gate.ts'
-import { curveRows, intervalRows, readingColumns, readingRows, type SeriesQuestion } from './history-rows.ts'
+import {
+  curveRows,
+  intervalColumns,
+  intervalRows,
+  readingColumns,
+  readingRows,
+  type SeriesQuestion,
+} from './history-rows.ts'
 import { parseKeyset } from './keyset-cursor.ts'
 import { negotiate } from './negotiation.ts'
 import type { Handlers, Question } from './operation-routes.ts'
 import { periodOf } from './period.ts'
 import { Problem } from './problem.ts'
+import type { Columns } from './row-formats.ts'
 import { answerRows, type Rows } from './rows-answer.ts'
 
 const keySchema = z
@@ -20,7 +28,7 @@ const keySchema = z
 const maxCurvePoints = 100_000
 
 type Parameters = Question<'getVehicleHistory'>['parameters']
-type Plan = { columns: readonly string[]; bucketMs?: number; rows: (signal: AbortSignal) => Rows }
+type Plan = { columns: Columns; bucketMs?: number; rows: (signal: AbortSignal) => Rows }
 
 export function createHistoryHandlers(
   { window, watermark, history, limits, now }: HandlerDependencies,
@@ -41,7 +49,7 @@ export function createHistoryHandlers(
     if (agg && interval !== undefined) {
       boundIntervals(question, interval, limits.rows)
       const asked = { ...question, aggregates: agg, intervalMs: interval, fill }
-      return { columns: ['sensor', 'timestamp', ...agg], rows: (signal) => intervalRows(sources, asked, signal) }
+      return { columns: intervalColumns(agg), rows: (signal) => intervalRows(sources, asked, signal) }
     }
     if (maxPoints !== undefined) {
       boundPoints(question, maxPoints)

@@ -39,8 +39,8 @@ test('a million rows pass through a heap that could not hold them', { timeout: 3
   const tell = async () => JSON.parse((await told.next()).value ?? '{}') as { url: string; peakMb: number }
 
   const { url, peakMb: before } = await tell()
-  const query = `sensors=${sensors.join(',')}&from=${midnight}&format=ndjson`
-  const response = await fetch(`${url}/api/v1/vehicles/v/history?${query}`)
+  const history = `${url}/api/v1/vehicles/v/history?sensors=${sensors.join(',')}&from=${midnight}`
+  const response = await fetch(`${history}&format=ndjson`)
   let lines = 0
   let last = ''
   for await (const line of createInterface({ input: Readable.fromWeb(response.body as never) })) {
@@ -49,6 +49,10 @@ test('a million rows pass through a heap that could not hold them', { timeout: 3
   }
   expect(lines).toBe(rows + 1)
   expect(JSON.parse(last)).toMatchObject({ end: { rows, truncated: false, next: null } })
+  const file = await fetch(`${history}&format=parquet`)
+  let bytes = 0
+  for await (const piece of file.body!) bytes += piece.length
+  expect(bytes).toBeGreaterThan(rows)
   service.kill('SIGTERM')
   // Beside the heap there is DuckDB, which may take so much.
   expect((await tell()).peakMb - before).toBeLessThan(256)

@@ -9,6 +9,7 @@ import type { History } from './history.ts'
 import { IntervalRows, placesBetween } from './interval-rows.ts'
 import { formatKeyset } from './keyset-cursor.ts'
 import { compareBytes, ReadingMerge, recentPoints, type Point } from './reading-merge.ts'
+import type { Columns } from './row-formats.ts'
 import type { Rows } from './rows-answer.ts'
 
 export type SeriesQuestion = Period & { vehicle: string; sensors: readonly string[] }
@@ -17,7 +18,14 @@ export type Sources = Seam & { history: History | undefined }
 
 const rowsPerBatch = 4_096
 
-export const readingColumns = ['sensor', 'timestamp', 'value']
+export const readingColumns = { sensor: 'text', timestamp: 'bigint', value: 'double' } as const
+
+/** Of sums: one for each aggregate. */
+export const intervalColumns = (aggregates: readonly Aggregate[]): Columns => ({
+  sensor: 'text',
+  timestamp: 'bigint',
+  ...Object.fromEntries(aggregates.map((name) => [name, name === 'count' ? 'bigint' : 'double'])),
+})
 
 /** Each reading, oldest first. */
 export async function* readingRows(
@@ -38,7 +46,7 @@ export async function* readingRows(
 }
 
 const readingBatch = ({ timestamps, sensors, values }: PageColumns): ColumnBatch => ({
-  columns: readingColumns,
+  columns: Object.keys(readingColumns),
   rowCount: timestamps.length,
   values: [sensors, timestamps, values],
 })
@@ -54,7 +62,7 @@ export async function* intervalRows(
   const sensors = question.sensors.toSorted(compareBytes)
   const places = placesBetween(sensors, bucketStart(from, grid), bucketStart(to, grid), intervalMs)
   const rows = new IntervalRows(aggregates, fill, places)
-  const columns = ['sensor', 'timestamp', ...aggregates]
+  const columns = intervalColumns(aggregates)
   const { recent, coverage } = look(sources, question)
   for await (const buckets of bucketsOf(sources, question, grid, recent, signal))
     yield* batchesOf(columns, rows.add(buckets))
@@ -117,7 +125,8 @@ async function* bucketsOf(
   yield [...gatherer.addReadings(merge.finish()), ...gatherer.finish()]
 }
 
-function* batchesOf(columns: readonly string[], rows: Iterable<readonly Cell[]>): Generator<ColumnBatch> {
+function* batchesOf(shape: Columns, rows: Iterable<readonly Cell[]>): Generator<ColumnBatch> {
+  const columns = Object.keys(shape)
   let values: Cell[][] = columns.map(() => [])
   for (const row of rows) {
     for (const [index, cell] of row.entries()) values[index]!.push(cell)

@@ -1,27 +1,34 @@
 import type { Format } from '@flasktoria/contracts/operation'
 import type { ProblemBody } from '@flasktoria/contracts/problems'
 import type { RowsEnd } from '@flasktoria/contracts/rest-v1'
+import type { ParquetShape } from '@flasktoria/warehouse/parquet-encoder'
 import type { Cell, ColumnBatch } from '@flasktoria/warehouse/warehouse'
+import { parquetWriter } from './parquet-rows.ts'
 
 export type RowFormat = Exclude<Format, 'geojson'>
 
-/** Writes an answer of rows piece by piece. Undefined cells are left out of JSON, and null of nothing. */
+/** The columns of an answer in their order, each with its type. */
+export type Columns = ParquetShape['columns']
+export type Piece = string | Uint8Array
+
+/** Writes an answer of rows piece by piece. A piece may be empty: then there is nothing to send yet. */
 export type RowWriter = {
   begin: string
-  rows: (batch: ColumnBatch) => string
-  end: (end: RowsEnd) => string
+  rows: (batch: ColumnBatch) => Piece | Promise<Piece>
+  end: (end: RowsEnd) => Piece | Promise<Piece>
   /** What is still said of an error after the first byte; the connection is cut behind it. */
   failure: (problem: ProblemBody) => string
 }
 
 /** `head`: what JSON says before the rows. */
-export const createRowWriter = (format: RowFormat, columns: readonly string[], head: object): RowWriter =>
+export const createRowWriter = (format: RowFormat, columns: Columns, head: object): RowWriter =>
   writers[format](columns, head)
 
-const writers: Record<RowFormat, (columns: readonly string[], head: object) => RowWriter> = {
-  json: jsonWriter,
-  ndjson: ndjsonWriter,
-  csv: csvWriter,
+const writers: Record<RowFormat, (columns: Columns, head: object) => RowWriter> = {
+  json: (columns, head) => jsonWriter(Object.keys(columns), head),
+  ndjson: (columns) => ndjsonWriter(Object.keys(columns)),
+  csv: (columns) => csvWriter(Object.keys(columns)),
+  parquet: parquetWriter,
 }
 
 function jsonWriter(columns: readonly string[], head: object): RowWriter {

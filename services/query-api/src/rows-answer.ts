@@ -6,7 +6,7 @@ import type { Context } from 'hono'
 import { setImmediate as turn } from 'node:timers/promises'
 import { problemOf } from './problem.ts'
 import type { RequestEnv } from './request-env.ts'
-import { createRowWriter, type RowFormat, type RowWriter } from './row-formats.ts'
+import { createRowWriter, type Columns, type Piece, type RowFormat, type RowWriter } from './row-formats.ts'
 
 /** Rows by column, batch by batch, and how the answer ends. */
 export type Rows = AsyncGenerator<ColumnBatch, RowsEnd>
@@ -14,11 +14,11 @@ export type Rows = AsyncGenerator<ColumnBatch, RowsEnd>
 /**
  * Answers with rows as they come: the next batch is asked for when the client has taken the one before. What fails before the
  * first row is a problem like any other; what fails later cuts the answer off, so that it never passes for a whole one.
- * `head`: what JSON says before the rows.
+ * `head`: what JSON and Parquet say beside the rows.
  */
 export async function answerRows(
   c: Context<RequestEnv>,
-  { format, columns, head = {}, rows }: { format: RowFormat; columns: readonly string[]; head?: object; rows: Rows },
+  { format, columns, head = {}, rows }: { format: RowFormat; columns: Columns; head?: object; rows: Rows },
 ): Promise<Response> {
   const first = await rows.next()
   c.header('Content-Type', format === 'csv' ? `${mediaTypes.csv}; charset=utf-8; header=present` : mediaTypes[format])
@@ -33,16 +33,19 @@ export async function answerRows(
 }
 
 async function* piecesOf(writer: RowWriter, first: IteratorResult<ColumnBatch, RowsEnd>, rows: Rows) {
-  let text = writer.begin
+  let { begin } = writer
   let step = first
   for (; !step.done; step = await rows.next()) {
-    text += writer.rows(step.value)
-    if (text !== '') yield text
-    text = ''
+    const piece = joined(begin, await writer.rows(step.value))
+    if (piece.length > 0) yield piece
+    begin = ''
   }
-  text += writer.end(step.value)
-  if (text !== '') yield text
+  const piece = joined(begin, await writer.end(step.value))
+  if (piece.length > 0) yield piece
 }
+
+const joined = (first: string, second: Piece): Piece =>
+  typeof second === 'string' ? first + second : Buffer.concat([Buffer.from(first), second])
 
 /** Whoever leaves before the end gets none. */
 const leave = async (rows: Rows): Promise<void> => void (await rows.return(undefined as never))
@@ -50,7 +53,7 @@ const leave = async (rows: Rows): Promise<void> => void (await rows.return(undef
 function streamOf(
   c: Context<RequestEnv>,
   writer: RowWriter,
-  pieces: AsyncGenerator<string>,
+  pieces: AsyncGenerator<Piece>,
   cancel: () => Promise<void>,
 ): ReadableStream {
   const encoder = new TextEncoder()
@@ -66,7 +69,7 @@ function streamOf(
         try {
           const { done, value } = await pieces.next()
           if (done) controller.close()
-          else controller.enqueue(encoder.encode(value))
+          else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value)
         } catch (error) {
           const problem = problemOf(error)
           c.get('report')(problem)

@@ -12,7 +12,7 @@ import { answerRows } from './rows-answer.ts'
 import { TrackBuilder, type TrackWishes } from './track.ts'
 import { vehicleFixes, type Sources } from './vehicle-fixes.ts'
 
-const columns = ['segment', 'timestamp', 'lat', 'long'] as const
+const columns = { segment: 'integer', timestamp: 'bigint', lat: 'double', long: 'double' } as const
 
 async function buildTrack(
   sources: Sources,

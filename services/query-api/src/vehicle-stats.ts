@@ -1,5 +1,6 @@
 import { maxVehicles, type VehicleUse } from '@flasktoria/contracts/rest-v1-positions'
 import type { Period } from '@flasktoria/warehouse/queries'
+import type { ColumnType } from '@flasktoria/warehouse/history-layout'
 import { columnRows } from './column-rows.ts'
 import { movingAboveKmh } from './cost.ts'
 import { historyCoverage } from './coverage.ts'
@@ -64,4 +65,17 @@ export function createStatsHandlers(
   }
 }
 
-const columns = Object.keys(vehicleUse('', undefined, undefined)) as (keyof VehicleUse)[]
+const columns = {
+  vehicle: 'text',
+  speedReadings: 'bigint',
+  movingSeconds: 'double',
+  idleSeconds: 'double',
+  distanceMetres: 'double',
+  maxSpeedKmh: 'double',
+  overspeedSeconds: 'double',
+  overspeedCount: 'bigint',
+  overspeedShare: 'double',
+  fuelUsed: 'double',
+  fuelFilled: 'double',
+  fillings: 'bigint',
+} as const satisfies Record<keyof VehicleUse, ColumnType>
