@@ -9,6 +9,9 @@ export type Dialect = {
   identifier: (name: string) => string
   /** A cast that gives NULL instead of an error. */
   tryCast: (expression: string, type: 'bigint' | 'double') => string
+  /** What an expression is in the row whose keys are the least, or the greatest, in order. Undefined: there is no such aggregate. */
+  rowOf: { least: RowOf; greatest: RowOf } | undefined
   /** Makes the session see files that came since it last looked at the table. Undefined where every statement looks anew. */
   refresh: ((table: string) => string) | undefined
 }
+type RowOf = (expression: string, ...keys: readonly string[]) => string

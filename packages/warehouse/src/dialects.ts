@@ -32,12 +32,18 @@ const quoted = (quote: '"' | '`') => (name: string) => {
 const cast = (expression: string, type: string) => `CAST(${expression} AS ${type.toUpperCase()})`
 const tryCast = (expression: string, type: string) => `TRY_CAST(${expression} AS ${type.toUpperCase()})`
 
+const argument =
+  (name: string) =>
+  (expression: string, ...keys: readonly string[]) =>
+    `${name}(${expression}, ${keys.length === 1 ? keys[0] : `row(${keys.join(', ')})`})`
+
 const duckdb: Dialect = {
   name: 'duckdb',
   text: literal(doubledQuotes),
   integer,
   identifier: quoted('"'),
   tryCast,
+  rowOf: { least: argument('arg_min'), greatest: argument('arg_max') },
   refresh: undefined,
 }
 
@@ -47,6 +53,7 @@ const spark: Dialect = {
   integer,
   identifier: quoted('`'),
   tryCast,
+  rowOf: undefined,
   refresh: (table) => `REFRESH TABLE ${table}`,
 }
 
@@ -56,6 +63,7 @@ const hive: Dialect = {
   integer,
   identifier: quoted('`'),
   tryCast: cast,
+  rowOf: undefined,
   refresh: undefined,
 }
 
@@ -65,6 +73,7 @@ const impala: Dialect = {
   integer,
   identifier: quoted('`'),
   tryCast: cast,
+  rowOf: undefined,
   refresh: (table) => `REFRESH ${table}`,
 }
 

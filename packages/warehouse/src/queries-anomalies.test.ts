@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { dialects } from './dialects.ts'
-import { dayOf, historyTables, legacyTableStatements } from './history-layout.ts'
+import { dayOf, historyTables } from './history-layout.ts'
 import { openParquetWriter } from './parquet-writer.ts'
 import {
   anomaliesSql,
@@ -18,35 +17,18 @@ import {
   type StoredAnomaly,
 } from './queries-anomalies.ts'
 import { tableProfiles, type TableProfile } from './table-profile.ts'
-import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
-import type { ColumnBatch, Warehouse } from './warehouse.ts'
+import { openTestTables } from './test-tables.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
 const { own, legacy } = tableProfiles
 const { duckdb } = dialects
-const folder = mkdtempSync(join(tmpdir(), 'queries-anomalies-'))
+const { folder, run, ask } = openTestTables()
 const noon = Date.UTC(2026, 10, 24, 12)
 const hour = 3_600_000
-let warehouse: Warehouse
 
-beforeAll(async () => {
-  warehouse = await createDuckdbWarehouse({ directory: folder })
-  for (const sql of legacyTableStatements(duckdb)) await run(sql)
-})
-afterAll(async () => {
-  await warehouse.close()
-  rmSync(folder, { recursive: true })
-})
 beforeEach(() => clear())
 
-const options = { signal: new AbortController().signal, deadlineMs: 5_000 }
-const run = (sql: string) => warehouse.execute(sql, options)
-async function ask<T>(sql: string, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
-  const rows: T[] = []
-  for await (const batch of warehouse.query(sql, { ...options, maxRows: 10_000 })) rows.push(...read(batch))
-  return rows
-}
 async function clear() {
   rmSync(join(folder, 'anomaly'), { recursive: true, force: true })
   await run('DELETE FROM anomaly')

@@ -1,39 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { dialects } from './dialects.ts'
-import { dayOf, historyTables, legacyTableStatements } from './history-layout.ts'
+import { dayOf, historyTables } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
 import { bucketsSql, pageSql, readBuckets, readPage, type Bucket, type PageQuestion } from './queries-history.ts'
 import { tableProfiles, type TableProfile } from './table-profile.ts'
-import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
-import type { ColumnBatch, Warehouse } from './warehouse.ts'
+import { openTestTables } from './test-tables.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
 const { own, legacy } = tableProfiles
 const midnight = Date.UTC(2026, 10, 24)
-const folder = mkdtempSync(join(tmpdir(), 'queries-history-'))
-let warehouse: Warehouse
-
-beforeAll(async () => {
-  warehouse = await createDuckdbWarehouse({ directory: folder })
-  for (const sql of legacyTableStatements(dialects.duckdb)) await run(sql)
-})
-afterAll(async () => {
-  await warehouse.close()
-  rmSync(folder, { recursive: true })
-})
-
-const run = (sql: string) => warehouse.execute(sql, { signal: AbortSignal.timeout(5_000), deadlineMs: 5_000 })
-async function ask<T>(sql: string, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
-  const rows: T[] = []
-  const options = { signal: AbortSignal.timeout(5_000), deadlineMs: 5_000, maxRows: 10_000 }
-  for await (const batch of warehouse.query(sql, options)) rows.push(...read(batch))
-  return rows
-}
+const { folder, run, ask } = openTestTables()
 
 /** NaN: a word. */
 type Stored = { vehicle: string; sensor: string; timestamp: number; value: number }
@@ -142,7 +122,7 @@ describe.each([
     )
   })
 
-  test('buckets say what their readings come to', async () => {
+  test('buckets say what their readings come to, with windows and without', async () => {
     await fc.assert(
       fc.asyncProperty(stored, asked, fc.integer({ min: 1, max: 12 }), async (rows, question, bucketMs) => {
         await store(profile, rows)
@@ -152,8 +132,10 @@ describe.each([
         const expected = [...groups.values()]
           .map((group) => bucketOf(group, group[0]!.sensor, startOf(group[0]!.timestamp)))
           .toSorted((a, b) => a.start - b.start || byteOrder(a.sensor, b.sensor))
-        const sql = bucketsSql(dialects.duckdb, profile, { ...question, bucketMs, origin })
-        expect(await ask(sql, readBuckets)).toEqual(expected)
+        for (const dialect of [dialects.duckdb, { ...dialects.duckdb, rowOf: undefined }]) {
+          const sql = bucketsSql(dialect, profile, { ...question, bucketMs, origin })
+          expect(await ask(sql, readBuckets)).toEqual(expected)
+        }
       }),
       { numRuns: 25 },
     )

@@ -1,6 +1,6 @@
 import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
 import type { Dialect } from './dialect.ts'
-import { equals, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import { equals, isOneOf, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { Cell, ColumnBatch } from './warehouse.ts'
 
@@ -42,7 +42,7 @@ function seriesRows(dialect: Dialect, profile: TableProfile, question: SeriesQue
   const { form, column } = table.value
   const where = [
     equals(dialect, table.vehicle, question.vehicle),
-    `${dialect.identifier(table.sensor)} IN (${question.sensors.map(dialect.text).join(', ')})`,
+    isOneOf(dialect, table.sensor, question.sensors),
     // Words and positions have no number: they must neither count against the limit nor stand for a reading.
     `${form === 'number' ? dialect.identifier(column) : numberOf(dialect, table)} IS NOT NULL`,
     ...more,
@@ -94,29 +94,47 @@ export function bucketsSql(dialect: Dialect, profile: TableProfile, question: Bu
   const once =
     `SELECT b_sensor, b_ts, b_ts - (b_ts - ${origin}) % ${length} AS b_start, MIN(b_value) AS b_value ` +
     `FROM (${readings}) r WHERE b_value IS NOT NULL GROUP BY b_sensor, b_ts`
-  const ends = ['MIN(b_ts)', 'MAX(b_ts)', 'MIN(b_value)', 'MAX(b_value)'].map(
-    (end, index) => `${end} OVER (PARTITION BY b_sensor, b_start) AS b_${endNames[index]}`,
-  )
+  const { first, last, leastAt, greatestAt, rows } = dialect.rowOf
+    ? endsByArgument(dialect.rowOf, once)
+    : endsByWindow(once)
   const columns = [
     'b_sensor',
     'b_start',
     'COUNT(*) AS b_count',
     'SUM(b_value) AS b_sum',
-    'MAX(CASE WHEN b_ts = b_first THEN b_value END) AS first_value',
+    `${first} AS first_value`,
     'MIN(b_ts) AS first_ts',
-    'MAX(CASE WHEN b_ts = b_last THEN b_value END) AS last_value',
+    `${last} AS last_value`,
     'MAX(b_ts) AS last_ts',
     'MIN(b_value) AS min_value',
-    'MIN(CASE WHEN b_value = b_min THEN b_ts END) AS min_ts',
+    `${leastAt} AS min_ts`,
     'MAX(b_value) AS max_value',
-    'MIN(CASE WHEN b_value = b_max THEN b_ts END) AS max_ts',
+    `${greatestAt} AS max_ts`,
   ]
-  return (
-    `SELECT ${columns.join(', ')} FROM (SELECT o.*, ${ends.join(', ')} FROM (${once}) o) e ` +
-    `GROUP BY b_sensor, b_start ORDER BY b_start, b_sensor`
-  )
+  return `SELECT ${columns.join(', ')} FROM ${rows} GROUP BY b_sensor, b_start ORDER BY b_start, b_sensor`
 }
-const endNames = ['first', 'last', 'min', 'max']
+
+const endsByArgument = ({ least, greatest }: NonNullable<Dialect['rowOf']>, once: string) => ({
+  first: least('b_value', 'b_ts'),
+  last: greatest('b_value', 'b_ts'),
+  leastAt: least('b_ts', 'b_value', 'b_ts'),
+  greatestAt: greatest('b_ts', 'b_value', '-b_ts'),
+  rows: `(${once}) o`,
+})
+
+/** The same, where an engine has to look at the whole bucket from each of its rows; several times as dear. */
+function endsByWindow(once: string) {
+  const ends = Object.entries({ first: 'MIN(b_ts)', last: 'MAX(b_ts)', min: 'MIN(b_value)', max: 'MAX(b_value)' }).map(
+    ([name, end]) => `${end} OVER (PARTITION BY b_sensor, b_start) AS b_${name}`,
+  )
+  return {
+    first: 'MAX(CASE WHEN b_ts = b_first THEN b_value END)',
+    last: 'MAX(CASE WHEN b_ts = b_last THEN b_value END)',
+    leastAt: 'MIN(CASE WHEN b_value = b_min THEN b_ts END)',
+    greatestAt: 'MIN(CASE WHEN b_value = b_max THEN b_ts END)',
+    rows: `(SELECT o.*, ${ends.join(', ')} FROM (${once}) o) e`,
+  }
+}
 
 export function* readBuckets({ rowCount, values }: ColumnBatch): Generator<Bucket> {
   const cell = (column: number, row: number) => numberCell(values[column]?.[row])

@@ -1,46 +1,26 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { dialects } from './dialects.ts'
-import { dayOf, historyTables, legacyTableStatements } from './history-layout.ts'
+import { dayOf, historyTables } from './history-layout.ts'
 import { openParquetWriter, type ParquetRow } from './parquet-writer.ts'
 import { readReadings, readSpeedUse, readingsSql, speedUseSql, type Reading } from './queries.ts'
 import { tableProfiles, type TableProfile } from './table-profile.ts'
-import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
-import type { ColumnBatch, Warehouse } from './warehouse.ts'
+import { openTestTables } from './test-tables.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 
 const { own, legacy } = tableProfiles
-const never = new AbortController().signal
 const day = 86_400_000
 const noon = Date.UTC(2026, 10, 24, 12)
-const folder = mkdtempSync(join(tmpdir(), 'queries-'))
-let warehouse: Warehouse
+const { folder, run, ask } = openTestTables()
 let nextOffset = 0
 
-beforeAll(async () => {
-  warehouse = await createDuckdbWarehouse({ directory: folder })
-  for (const sql of legacyTableStatements(dialects.duckdb)) await run(sql)
-})
-afterAll(async () => {
-  await warehouse.close()
-  rmSync(folder, { recursive: true })
-})
 beforeEach(async () => {
   for (const table of ['sensor', 'anomaly']) rmSync(join(folder, table), { recursive: true, force: true })
   for (const table of ['sensor', 'anomaly']) await run(`DELETE FROM ${table}`)
 })
-
-const run = (sql: string) => warehouse.execute(sql, { signal: never, deadlineMs: 5_000 })
-async function ask<T>(sql: string, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
-  const rows: T[] = []
-  for await (const batch of warehouse.query(sql, { signal: never, deadlineMs: 5_000, maxRows: 10_000 }))
-    rows.push(...read(batch))
-  return rows
-}
 
 type Sample = Reading & { vehicle: string }
 

@@ -82,6 +82,12 @@ export function rowsOf(
 export const equals = (dialect: Dialect, column: string, value: string) =>
   `${dialect.identifier(column)} = ${dialect.text(value)}`
 
+/** An engine skips what is not equal; of a list it looks at each row. */
+export const isOneOf = (dialect: Dialect, column: string, values: readonly string[]) =>
+  values.length === 1
+    ? equals(dialect, column, values[0]!)
+    : `${dialect.identifier(column)} IN (${values.map(dialect.text).join(', ')})`
+
 /** Readings of some sensors of one vehicle, newest first; `readReadings` reads the answer. */
 export function readingsSql(dialect: Dialect, profile: TableProfile, question: ReadingsQuestion): string {
   const { sensor: table } = profile
