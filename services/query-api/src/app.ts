@@ -1,13 +1,10 @@
 import type { HealthCheck } from '@flasktoria/service-kit/health'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { OpenAPIHono } from '@hono/zod-openapi'
-import type { Hono } from 'hono'
-import { describeCaching } from './caching.ts'
-import { compressStreams } from './compression.ts'
-import { allowOrigins, type AllowedOrigins } from './cors.ts'
+import { Hono } from 'hono'
+import type { AllowedOrigins } from './cors.ts'
 import { serveDocumentation } from './documentation.ts'
-import { answerErrors, observeRequests, reportProblems } from './edge.ts'
+import { answerErrors, passEdge } from './edge.ts'
 import { createHandlers, type HandlerDependencies } from './handlers.ts'
 import { preflight, serveOperations } from './operation-routes.ts'
 import { serveHealth } from './operations-port.ts'
@@ -34,16 +31,10 @@ export type AppDependencies = HandlerDependencies & {
 
 /** The REST API, without a port: `app.fetch` is all of it. */
 export function createApp(dependencies: AppDependencies): Hono<RequestEnv> {
-  const { window, history, watermark, maxBodyBytes, metrics, requestMetrics, logger, now } = dependencies
+  const { window, history, watermark, maxBodyBytes, origins, metrics, requestMetrics, logger, now } = dependencies
   const settledBefore = () => Math.min(now() - dependencies.settledAfterMs, watermark?.completeTo() ?? -Infinity)
-  const app = new OpenAPIHono<RequestEnv>()
-  app.use(
-    observeRequests(requestMetrics),
-    reportProblems(logger, requestMetrics),
-    allowOrigins(dependencies.origins),
-    describeCaching(settledBefore),
-    compressStreams,
-  )
+  const app = new Hono<RequestEnv>()
+  app.use(passEdge({ origins, settledBefore, metrics: requestMetrics, logger }))
   app.onError(answerErrors)
   app.notFound((c) => {
     if (c.req.method === 'OPTIONS') return preflight(c, 'GET, HEAD, POST, OPTIONS')

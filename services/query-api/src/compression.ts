@@ -1,4 +1,4 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import type { Transform } from 'node:stream'
 import { promisify } from 'node:util'
 import {
@@ -66,9 +66,8 @@ export function compress(bytes: Uint8Array, coding: Coding): Buffer<ArrayBuffer>
   return bytes.length > maxSyncBytes ? inThread[coding](bytes, how) : sync[coding](bytes, how)
 }
 
-/** Compresses answers that are made as they are read: those without a length. What only HEAD asked for is not made. */
-export const compressStreams: MiddlewareHandler<RequestEnv> = async (c, next) => {
-  await next()
+/** Compresses an answer that is made as it is read: one without a length. What only HEAD asked for is not made. */
+export async function compressIfStream(c: Context<RequestEnv>): Promise<void> {
   const { headers, status } = c.res
   if (status !== 200 || headers.has('Content-Length')) return
   // Else nginx would keep each piece until a buffer is full.

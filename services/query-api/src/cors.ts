@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import type { RequestEnv } from './request-env.ts'
 
 /** Whose pages may read the answers: `*` is everybody's. */
@@ -28,18 +28,13 @@ const exposed = [
 const preflightSeconds = 7_200
 
 /** With its own origin named, a page may send the client's cookie along. */
-export const allowOrigins =
-  (allowed: AllowedOrigins): MiddlewareHandler<RequestEnv> =>
-  (c, next) => {
-    const origin = c.req.header('Origin')
-    c.header('Vary', 'Origin')
-    if (allowed === '*' || (origin !== undefined && allowed.includes(origin))) {
-      c.header('Access-Control-Allow-Origin', origin ?? '*')
-      if (c.req.method === 'OPTIONS') c.header('Access-Control-Max-Age', String(preflightSeconds))
-      if (origin !== undefined) {
-        c.header('Access-Control-Allow-Credentials', 'true')
-        c.header('Access-Control-Expose-Headers', exposed)
-      }
-    }
-    return next()
-  }
+export function allowOrigin(c: Context<RequestEnv>, allowed: AllowedOrigins): void {
+  const origin = c.req.header('Origin')
+  c.header('Vary', 'Origin')
+  if (allowed !== '*' && (origin === undefined || !allowed.includes(origin))) return
+  c.header('Access-Control-Allow-Origin', origin ?? '*')
+  if (c.req.method === 'OPTIONS') c.header('Access-Control-Max-Age', String(preflightSeconds))
+  if (origin === undefined) return
+  c.header('Access-Control-Allow-Credentials', 'true')
+  c.header('Access-Control-Expose-Headers', exposed)
+}

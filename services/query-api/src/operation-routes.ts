@@ -1,7 +1,6 @@
 import { isV1, queryOf, type Operation } from '@flasktoria/contracts/operation'
 import { operations, type OperationId } from '@flasktoria/contracts/rest'
-import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
-import type { Context, Handler, Hono, MiddlewareHandler } from 'hono'
+import type { Context, Handler, Hono } from 'hono'
 import { z } from 'zod'
 import { answerJson } from './conditional.ts'
 import { readJson } from './json-body.ts'
@@ -36,102 +35,74 @@ export type Handlers = {
 
 /** Serves the contract's operations. */
 export function serveOperations(
-  app: OpenAPIHono<RequestEnv>,
+  app: Hono<RequestEnv>,
   handlers: Handlers,
   options: {
     maxBodyBytes: number
     /** What a question about the past has to pass first. */
-    beforeHistory: readonly MiddlewareHandler<RequestEnv>[]
+    beforeHistory: readonly ((c: Context<RequestEnv>) => void)[]
   },
 ): void {
-  for (const id of Object.keys(operations) as OperationId[]) {
-    const { body }: Operation['request'] = operations[id].request
-    const handler = handlers[id] as AnyHandler
-    const answer = async (c: Context<RequestEnv, string, ValidInput>) => {
-      const parameters = { ...c.req.valid('query'), ...c.req.valid('param') }
-      const question = { parameters, body: body && checkBody(body, await readJson(c.req.raw, options.maxBodyBytes)) }
-      const result = await handler(question, c)
-      if (result instanceof Response) return result
-      return operations[id].method === 'get' ? answerJson(c, JSON.stringify(result)) : c.json(result)
-    }
-    app.openapi(routeOf(id, options.beforeHistory), answer as never, refuse)
-  }
-  const byPath = Map.groupBy(Object.values<Operation>(operations), ({ path }) => path)
-  for (const [path, served] of byPath)
-    refuseOtherMethods(
+  const byPath = Map.groupBy(Object.keys(operations) as OperationId[], (id) => operations[id].path)
+  for (const [path, ids] of byPath)
+    serveMethods(
       app,
-      honoPath(path),
-      served.map(({ method }) => method.toUpperCase()),
+      path.replaceAll(/\{(\w+)\}/g, ':$1'),
+      Object.fromEntries(
+        ids.map((id) => [operations[id].method.toUpperCase(), routeOf(id, handlers[id] as AnyHandler, options)]),
+      ),
     )
 }
 
 type AnyHandler = (question: { parameters: object; body: unknown }, c: Context<RequestEnv>) => object | Promise<object>
-type ValidInput = { out: { query: object; param: object } }
 
-const honoPath = (path: string) => path.replaceAll(/\{(\w+)\}/g, ':$1')
-
-/** The body is not among what the route validates: it is JSON whatever its content type says, see json-body.ts. */
-function routeOf(id: OperationId, beforeHistory: readonly MiddlewareHandler<RequestEnv>[]) {
+/** The body is JSON whatever its content type says, see json-body.ts. */
+function routeOf(
+  id: OperationId,
+  handler: AnyHandler,
+  { maxBodyBytes, beforeHistory }: Parameters<typeof serveOperations>[2],
+): Handler<RequestEnv> {
   const operation: Operation = operations[id]
-  const { method, path, tag, summary, request, ok } = operation
+  const { method, path, tag, request } = operation
+  const checks = tag === 'history' ? beforeHistory : []
+  const inPath = Object.keys(request.params?.shape ?? {})
   const query = queryOf(operation)
-  return createRoute({
-    method,
-    path,
-    tags: [tag],
-    summary,
-    operationId: id,
-    middleware: [
-      begin(id, Object.keys(request.params?.shape ?? {})),
-      ...(tag === 'history' ? beforeHistory : []),
-      ...(isV1(path) ? [refuseStrangers(Object.keys(query))] : []),
-    ],
-    request: {
-      ...(request.params && { params: request.params }),
-      query: isV1(path) ? z.object(query) : firstOfEach(query),
-    },
-    responses: { 200: { description: ok.description, content: { 'application/json': { schema: ok.schema } } } },
-  })
+  const schema = z.object({ ...request.params?.shape, ...query })
+  return async (c) => {
+    c.set('operation', id)
+    if (inPath.length > 0) refuseUndecodable(c, inPath)
+    for (const check of checks) check(c)
+    if (isV1(path)) refuseStrangers(c, Object.keys(query))
+    const parameters = checkParameters(c, schema)
+    const body = request.body && checkBody(request.body, await readJson(c.req.raw, maxBodyBytes))
+    const result = await handler({ parameters, body }, c)
+    if (result instanceof Response) return result
+    return method === 'get' ? answerJson(c, JSON.stringify(result)) : c.json(result)
+  }
 }
 
-const begin =
-  (id: OperationId, inPath: readonly string[]): MiddlewareHandler<RequestEnv> =>
-  async (c, next) => {
-    c.set('operation', id)
-    if (inPath.length > 0 && !isDecodable(c.req.raw.url))
-      throw new Problem('invalid_parameter', 'The path holds a malformed percent-encoding.', inPath)
-    await next()
-  }
+function refuseUndecodable(c: Context, inPath: readonly string[]): void {
+  if (!isDecodable(c.req.raw.url))
+    throw new Problem('invalid_parameter', 'The path holds a malformed percent-encoding.', inPath)
+}
 
 /** A parameter that is unknown, or stands twice, is a mistake that would go unnoticed. */
-const refuseStrangers =
-  (known: readonly string[]): MiddlewareHandler<RequestEnv> =>
-  async (c, next) => {
-    const names = Object.entries(c.req.queries())
-    const unknown = names.map(([name]) => name).filter((name) => !known.includes(name))
-    if (unknown.length > 0)
-      throw new Problem('invalid_parameter', `There is no parameter ${unknown.join(', ')}.`, unknown)
-    const repeated = names.filter(([, values]) => values.length > 1).map(([name]) => name)
-    if (repeated.length > 0) throw new Problem('invalid_parameter', `${repeated.join(', ')} stands twice.`, repeated)
-    await next()
-  }
+function refuseStrangers(c: Context, known: readonly string[]): void {
+  const names = Object.entries(c.req.queries())
+  const unknown = names.map(([name]) => name).filter((name) => !known.includes(name))
+  if (unknown.length > 0)
+    throw new Problem('invalid_parameter', `There is no parameter ${unknown.join(', ')}.`, unknown)
+  const repeated = names.filter(([, values]) => values.length > 1).map(([name]) => name)
+  if (repeated.length > 0) throw new Problem('invalid_parameter', `${repeated.join(', ')} stands twice.`, repeated)
+}
 
 /** Of a repeated parameter the first one counts; unknown ones are ignored. */
-const firstOfEach = (shape: Record<string, z.ZodType>) =>
-  z.object(
-    Object.fromEntries(
-      Object.entries(shape).map(([name, schema]) => [
-        name,
-        z.preprocess((value: unknown) => (Array.isArray(value) ? value[0] : value), schema),
-      ]),
-    ),
-  )
-
-function refuse(result: { success: true } | { success: false; error: z.ZodError }, c: Context): undefined {
-  if (result.success) return undefined
+function checkParameters(c: Context, schema: z.ZodObject): object {
+  const given = { ...c.req.query(), ...c.req.param() }
+  const result = schema.safeParse(given)
+  if (result.success) return result.data
   const names = [...new Set(result.error.issues.map(({ path }) => String(path[0])))]
-  const isThere = (name: string) => (c.req.query(name) ?? c.req.param(name)) !== undefined
-  const complaints = names.map((name) => `${name} is ${isThere(name) ? 'malformed' : 'missing'}`)
+  const complaints = names.map((name) => `${name} is ${Object.hasOwn(given, name) ? 'malformed' : 'missing'}`)
   throw new Problem('invalid_parameter', `${complaints.join(', ')}.`, names)
 }
 

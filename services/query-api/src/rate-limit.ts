@@ -1,6 +1,6 @@
 import { clientCookie, clientIdPattern } from '@flasktoria/contracts/identifiers'
 import { Allowance } from '@flasktoria/service-kit/allowance'
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import { getCookie } from 'hono/cookie'
 import { Problem } from './problem.ts'
 import type { RequestEnv } from './request-env.ts'
@@ -16,7 +16,7 @@ const maxAddressLength = 45
  * Keeps one client's zeal from being everybody's wait, and says beforehand what is left (draft-ietf-httpapi-ratelimit-headers-10).
  * It is no defence: ids can be invented. That no number of clients overruns the warehouse is up to `HistoryGate`.
  */
-export function limitRate({ burst, perSecond }: RatePolicy, now: () => number): MiddlewareHandler<RequestEnv> {
+export function limitRate({ burst, perSecond }: RatePolicy, now: () => number): (c: Context<RequestEnv>) => void {
   const allowances = new Map<string, Allowance>()
   const policy = `"history";q=${burst};w=${Math.ceil(burst / perSecond)}`
 
@@ -28,14 +28,14 @@ export function limitRate({ burst, perSecond }: RatePolicy, now: () => number): 
     return allowance
   }
 
-  return (c, next) => {
+  return (c) => {
     const allowance = allowanceOf(clientKey(c))
     const at = now()
     const isAllowed = allowance.take(at)
     const left = Math.floor(allowance.left(at))
     c.header('RateLimit-Policy', policy)
     c.header('RateLimit', `"history";r=${left};t=${Math.ceil(allowance.secondsUntil(burst, at))}`)
-    if (isAllowed) return next()
+    if (isAllowed) return
     c.header('Retry-After', String(Math.ceil(allowance.secondsUntil(1, at))))
     throw new Problem('too_many_requests')
   }

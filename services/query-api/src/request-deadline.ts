@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import type { RequestEnv } from './request-env.ts'
 
 /** RFC 7240: one preference of several, which may have parameters; of two `wait` the first counts. */
@@ -15,8 +15,8 @@ export function readWait(prefer: string | undefined): number | undefined {
  * prefers to wait, which it is told. Nobody waits for longer than `maxMs` anyway.
  */
 export const limitWait =
-  (maxMs: number): MiddlewareHandler<RequestEnv> =>
-  (c, next) => {
+  (maxMs: number) =>
+  (c: Context<RequestEnv>): void => {
     const { signal } = c.req.raw
     const seconds = readWait(c.req.header('Prefer'))
     if (seconds === undefined) c.set('signal', signal)
@@ -25,7 +25,6 @@ export const limitWait =
       c.header('Preference-Applied', `wait=${Math.ceil(waitMs / 1_000)}`)
       c.set('signal', AbortSignal.any([signal, AbortSignal.timeout(waitMs)]))
     }
-    return next()
   }
 
 /** Whether the signal aborted since the time was over. */
