@@ -29,6 +29,7 @@ export const problemMediaType = 'application/problem+json'
 export const problems = {
   invalid_request: { status: 400, title: 'The request is malformed.', retryable: false },
   invalid_parameter: { status: 400, title: 'A parameter is missing or malformed.', retryable: false },
+  question_too_large: { status: 400, title: 'The history has too little memory for this question.', retryable: false },
   not_found: { status: 404, title: 'There is nothing at this path.', retryable: false },
   method_not_allowed: { status: 405, title: 'This path does not know that method.', retryable: false },
   not_acceptable: { status: 406, title: 'There is no such form of the answer.', retryable: false },

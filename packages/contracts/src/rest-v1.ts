@@ -94,4 +94,4 @@ const parquetSchema = z.unknown().meta({
 export const rowForms = (row: z.ZodType) => ({ ndjson: lineSchema(row), csv: csvSchema, parquet: parquetSchema })
 
 /** What any question to the warehouse may meet. */
-export const warehouseProblems = ['warehouse_unavailable', 'overloaded', 'query_timeout'] as const
+export const warehouseProblems = ['question_too_large', 'warehouse_unavailable', 'overloaded', 'query_timeout'] as const

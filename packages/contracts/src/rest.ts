@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { sensorIdSchema, vehicleIdSchema } from './identifiers.ts'
 import type { Operation } from './operation.ts'
 import { errorSchema, type ProblemCode } from './problems.ts'
+import { warehouseProblems } from './rest-v1.ts'
 import { anomalyOperations } from './rest-v1-anomalies.ts'
 import { historyOperations } from './rest-v1-history.ts'
 import { positionOperations } from './rest-v1-positions.ts'
@@ -137,7 +138,7 @@ export const operations = {
       }),
     },
     ok: jsonContent('The readings by sensor id.', sensorSeriesSchema),
-    problems: ['invalid_parameter', 'warehouse_unavailable', 'overloaded', 'query_timeout'],
+    problems: ['invalid_parameter', ...warehouseProblems],
   },
   getAnomalies: {
     method: 'get',
@@ -146,7 +147,7 @@ export const operations = {
     summary: 'Anomalies of the fleet in a period, newest first.',
     request: { query: z.object({ start_ts: timestampTextSchema, end_ts: timestampTextSchema.optional() }) },
     ok: jsonContent('The anomalies whose id is in the catalogue.', z.array(anomalyListingSchema)),
-    problems: ['invalid_parameter', 'warehouse_unavailable', 'overloaded', 'query_timeout'],
+    problems: ['invalid_parameter', ...warehouseProblems],
   },
   getCost: {
     method: 'get',
@@ -155,7 +156,7 @@ export const operations = {
     summary: 'What the anomalies of a vehicle cost, and how efficiently it is used, over a day, a week and a month.',
     request: { params: z.object({ vehicle_id: vehicleIdSchema }) },
     ok: jsonContent('The two indexes.', vehicleCostSchema),
-    problems: ['invalid_parameter', 'warehouse_unavailable', 'overloaded', 'query_timeout'],
+    problems: ['invalid_parameter', ...warehouseProblems],
   },
   controlSocket: {
     method: 'post',

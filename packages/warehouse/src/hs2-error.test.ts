@@ -16,7 +16,21 @@ describe('what a server says becomes one error', () => {
     ['Server is being shut down: new queries are rejected', 'unavailable'],
     ['Rejected query from pool default-pool: queue full', 'overloaded'],
     ['Admission for query exceeded timeout 60000ms in pool default-pool', 'overloaded'],
-    ['Memory limit exceeded: Could not allocate', 'overloaded'],
+    ['Memory limit exceeded: Could not allocate', 'out_of_memory'],
+    [
+      'Rejected query from pool default-pool: request memory needed 50.00 GB per node is greater than process mem limit 10.00 GB.',
+      'out_of_memory',
+    ],
+    ['java.lang.OutOfMemoryError: Java heap space', 'out_of_memory'],
+    [
+      'x.SparkException: Job aborted: Lost task 0.0: x.SparkOutOfMemoryError: [UNABLE_TO_ACQUIRE_MEMORY] Unable to acquire 65536 bytes',
+      'out_of_memory',
+    ],
+    [
+      'Total size of serialized results of 9 tasks (1.1 GiB) is bigger than spark.driver.maxResultSize (1024.0 MiB)',
+      'out_of_memory',
+    ],
+    ['Container [pid=1,containerID=c] is running beyond physical memory limits', 'out_of_memory'],
     ["AnalysisException: Could not resolve column/field reference: 'cancelled'", 'statement'],
     ['ParseException: Syntax error in line 1: Memory limit exceeded', 'statement'],
     ["AnalysisException: Could not resolve table reference: 'sensor_history'", 'no_table'],

@@ -15,7 +15,12 @@ const noTable = /^(?:.*: )?AnalysisException: Could not resolve table reference:
  * states of their own, but not that a session is gone.
  */
 const kindByText: readonly (readonly [RegExp, WarehouseErrorKind])[] = [
-  [/Rejected query from pool|Admission for query exceeded timeout|Memory limit exceeded/i, 'overloaded'],
+  [/Memory limit exceeded|Rejected query from pool .*memory.* is greater than/i, 'out_of_memory'],
+  [
+    /OutOfMemory|GC overhead limit|spark\.driver\.maxResultSize|MemoryExhaustion|beyond physical memory/,
+    'out_of_memory',
+  ],
+  [/Rejected query from pool|Admission for query exceeded timeout/i, 'overloaded'],
   [/expired due to execution time limit|expired due to client inactivity|Query timed out/i, 'timeout'],
   [/Session expired|Invalid session id|Invalid SessionHandle|Session does not exist/i, 'unavailable'],
   [/Invalid or unknown query handle|Invalid OperationHandle|Server is being shut down/i, 'unavailable'],

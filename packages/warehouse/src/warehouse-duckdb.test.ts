@@ -210,7 +210,7 @@ test('flipped bytes in a file never cost more than the question, and a mended fi
       writeFileSync(path, bad)
       const answer = await failure(ask(warehouse, 'SELECT * FROM sensor_history'))
       const outcome = answer instanceof WarehouseError ? answer.kind : answer
-      expect(['statement', 'overloaded', 'no failure']).toContain(outcome)
+      expect(['statement', 'out_of_memory', 'no failure']).toContain(outcome)
       writeFileSync(path, good)
       expect(await ask(warehouse, 'SELECT count(*) FROM sensor_history')).toEqual([[300]])
     }),
@@ -275,7 +275,7 @@ test('an answer that cannot fit into memory fails, and only that', async () => {
     await failure(
       ask(warehouse, 'SELECT range, hash(range)::VARCHAR h FROM range(3000000) ORDER BY h', { maxRows: 1e7 }),
     ),
-  ).toEqual(kind('overloaded', /Out of Memory/))
+  ).toEqual(kind('out_of_memory', /Out of Memory/))
   expect(await ask(warehouse, 'SELECT 1')).toEqual([[1]])
 })
 

@@ -51,7 +51,7 @@ async function openDuckdb({ directory, memoryLimitMb = 256, threads = 2 }: Duckd
 function toWarehouseError(error: unknown): WarehouseError {
   if (error instanceof WarehouseError) return error
   const [message = 'DuckDB failed'] = (error instanceof Error ? error.message : String(error)).split('\n')
-  if (/^Out of Memory/i.test(message)) return new WarehouseError('overloaded', message, { cause: error })
+  if (/^Out of Memory/i.test(message)) return new WarehouseError('out_of_memory', message, { cause: error })
   if (/^(?:FATAL|INTERNAL)/i.test(message)) return new WarehouseError('unavailable', message, { cause: error })
   return new WarehouseError('statement', message, { cause: error })
 }

@@ -40,6 +40,8 @@ export type WarehouseErrorKind =
   | 'cancelled'
   /** The answer has more rows than asked for. */
   | 'too_large'
+  /** The engine has too little memory for it: a smaller question may do. */
+  | 'out_of_memory'
   /** A table of the statement isn't there: not yet, or it has another name. Retryable, later. */
   | 'no_table'
   /** The engine refused the statement otherwise: our mistake, or a table that is not as the profile says. */

@@ -105,6 +105,11 @@ test.for([
   ['unavailable', 503, 'The history is not available just now.'],
   ['overloaded', 503, 'Too many questions at once.'],
   ['timeout', 504, 'The history took too long to answer.'],
+  [
+    'out_of_memory',
+    400,
+    'The history has too little memory for this question: ask for a shorter period, a smaller box, or fewer sensors.',
+  ],
   ['no_table', 503, 'The history is not available just now.'],
   ['statement', 500, 'The server failed.'],
 ] as const)('a warehouse that is %s is answered %i, without its words', async ([fail, status, message]) => {

@@ -352,11 +352,12 @@ describe('a warehouse that fails', () => {
     ['getStats', `/api/v1/stats?${day}`],
   ] as const
 
-  test.for(questions)('%s says so: 503, 504', async ([id, path]) => {
+  test.for(questions)('%s says so: 400, 503, 504', async ([id, path]) => {
     for (const [fail, status] of [
       ['unavailable', 503],
       ['overloaded', 503],
       ['timeout', 504],
+      ['out_of_memory', 400],
     ] as const) {
       const { app } = createTestApp({ warehouse: createScriptedWarehouse({ fail }).warehouse, limits })
       expect(await ask(app, id, path)).toMatchObject(problemOfV1(status))

@@ -205,6 +205,7 @@ test.for([
   ['unavailable', 503, 'warehouse_unavailable'],
   ['overloaded', 503, 'overloaded'],
   ['timeout', 504, 'query_timeout'],
+  ['out_of_memory', 400, 'question_too_large'],
   ['no_table', 503, 'warehouse_unavailable'],
   ['statement', 500, 'internal'],
 ] as const)('a warehouse that is %s before the first row is answered %i', async ([fail, status, code]) => {

@@ -20,6 +20,14 @@ export class Problem extends Error {
   }
 }
 
+const outOfMemory = (options: ErrorOptions) =>
+  new Problem(
+    'question_too_large',
+    'The history has too little memory for this question: ask for a shorter period, a smaller box, or fewer sensors.',
+    [],
+    options,
+  )
+
 export const tooManyRows = (options: ErrorOptions = {}) =>
   new Problem(
     'invalid_parameter',
@@ -28,7 +36,7 @@ export const tooManyRows = (options: ErrorOptions = {}) =>
     options,
   )
 
-const warehouseProblems: Record<Exclude<WarehouseErrorKind, 'too_large'>, ProblemCode> = {
+const warehouseProblems: Record<Exclude<WarehouseErrorKind, 'too_large' | 'out_of_memory'>, ProblemCode> = {
   unavailable: 'warehouse_unavailable',
   overloaded: 'overloaded',
   timeout: 'query_timeout',
@@ -42,5 +50,6 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (!(error instanceof WarehouseError)) return new Problem('internal', undefined, [], { cause: error })
   if (error.kind === 'too_large') return tooManyRows({ cause: error })
+  if (error.kind === 'out_of_memory') return outOfMemory({ cause: error })
   return new Problem(warehouseProblems[error.kind], undefined, [], { cause: error })
 }
