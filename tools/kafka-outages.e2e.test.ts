@@ -84,6 +84,7 @@ test('an instance that is silent for longer than its session loses its partition
 })
 
 test('in the end nothing was lost, nothing came twice, and nothing older was shown after something newer', async () => {
+  for (const ingest of scene.rig.ingests) expect(await ingest.metric('kafka_lost_records_total')).toBe(0)
   const { faults, ...report } = await scene.end()
   say(JSON.stringify(report))
   expect(faults).toEqual([])

@@ -1,6 +1,7 @@
 // Everything that kafkajs needs to reach a cluster, and to say what is wrong with it.
 import type { Logger } from '@flasktoria/service-kit/logger'
 import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type RetryOptions, type SASLOptions } from 'kafkajs'
+import { followCoordinators } from './kafka-coordinator.ts'
 import { lz4Codec, snappyCodec, zstdCodec } from './kafka-codecs.ts'
 import { kafkaHint } from './kafka-hints.ts'
 import { createTokenSource, TokenError, type OauthClient } from './kafka-oauth.ts'
@@ -21,6 +22,7 @@ const { CompressionCodecs, CompressionTypes, KafkaJSConnectionError, KafkaJSErro
 CompressionCodecs[CompressionTypes.Snappy] = () => snappyCodec
 CompressionCodecs[CompressionTypes.LZ4] = () => lz4Codec
 CompressionCodecs[CompressionTypes.ZSTD] = () => zstdCodec
+followCoordinators()
 
 /** Patience instead of the defaults: after a broker restart it is used again within a second or two, without a rejoin. */
 export const retry = { retries: 200, initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 1.5 }

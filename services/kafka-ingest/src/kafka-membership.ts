@@ -1,7 +1,7 @@
 import type { Logger } from '@flasktoria/service-kit/logger'
-import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
+import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { TopicProfile } from './topic-profile.ts'
+import { recordsOf, takeBatchesWhole } from './kafka-batches.ts'
 import { retry } from './kafka-client.ts'
 import type { KafkaMetrics, MemberFigures } from './kafka-metrics.ts'
 import type { Offsets } from './kafka-offsets.ts'
@@ -15,6 +15,8 @@ const rebalanceTimeoutMs = 15_000
 const commitIntervalMs = 1_000
 const maxMetadataAgeMs = 30_000
 const askWithinMs = 5_000
+
+takeBatchesWhole()
 
 export type MemberOptions = {
   group: string
@@ -236,14 +238,19 @@ export class Membership {
     const generation = this.#generation
     const place = keyOf(batch.topic, batch.partition)
     this.#latest = payload
-    this.#tellLost(batch.topic, batch.partition, this.#positions.take(place, fetchedFrom(batch)))
-    const { offset, timestamp } = batch.messages[0]!
-    this.lag.take(place, Number(offset), Number(batch.highWatermark), Number(timestamp), Date.now())
-    const isAccepted = await this.#handOver(recordsOf(batch, profile), payload)
-    // After a rejoin the partition may be another member's; and kafkajs reads it from its last commit again.
-    if (!isAccepted || generation !== this.#generation) return
+    const from = fetchedFrom(batch)
+    this.#tellLost(batch.topic, batch.partition, this.#positions.take(place, from))
+    const records = recordsOf(batch, profile, from)
+    const [first, newest] = [records[0], records.at(-1)]
+    if (first && newest) {
+      this.lag.take(place, first.offset, Number(batch.highWatermark), first.timestamp, Date.now())
+      const isAccepted = await this.#handOver(records, payload)
+      // After a rejoin the partition may be another member's; and kafkajs reads it from its last commit again.
+      if (!isAccepted || generation !== this.#generation) return
+      this.lag.handle(place, Number(last.offset) + 1, newest.timestamp, Date.now())
+    }
     payload.resolveOffset(last.offset)
-    this.lag.handle(place, Number(last.offset) + 1, Number(last.timestamp), Date.now())
+    this.#positions.stand(place, Number(batch.lastOffset()) + 1)
     await payload.heartbeat()
   }
 
@@ -316,34 +323,3 @@ const placeOf = (key: string) => {
 /** What was asked for; kafkajs keeps it, its types do not. It is not the offset of the first record where compaction left holes. */
 const fetchedFrom = (batch: EachBatchPayload['batch'] & { fetchedOffset?: string }): number =>
   Number(batch.fetchedOffset ?? batch.firstOffset())
-
-const recordsOf = ({ topic, partition, messages }: EachBatchPayload['batch'], profile: TopicProfile): RawRecord[] =>
-  messages.map((message) => new KafkaRecord(topic, profile, partition, message))
-
-/** Numbers are made of the texts of kafkajs when somebody asks: hardly anybody does. */
-class KafkaRecord implements RawRecord {
-  readonly topic: string
-  readonly profile: TopicProfile
-  readonly partition: number
-  readonly #message: KafkaMessage
-
-  constructor(topic: string, profile: TopicProfile, partition: number, message: KafkaMessage) {
-    this.topic = topic
-    this.profile = profile
-    this.partition = partition
-    this.#message = message
-  }
-
-  get value(): Buffer | null {
-    return this.#message.value
-  }
-  get attached(): NonNullable<RawRecord['attached']> {
-    return { key: this.#message.key, headers: this.#message.headers ?? {} }
-  }
-  get offset(): number {
-    return Number(this.#message.offset)
-  }
-  get timestamp(): number {
-    return Number(this.#message.timestamp)
-  }
-}
