@@ -11,7 +11,7 @@ import {
   type Box,
   type VehicleFix,
 } from './queries-positions.ts'
-import { drivingSql, fuelUseSql, readDriving, readFuelUse } from './queries-use.ts'
+import { countsSql, drivingSql, fuelUseSql, readCounts, readDriving, readFuelUse } from './queries-use.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch, Warehouse } from './warehouse.ts'
 
@@ -176,7 +176,19 @@ export function positionQueries(name: string, open: () => Promise<PositionsUnder
       expect(answer.map(({ vehicle }) => vehicle)).toEqual(inOrder)
       for (const { vehicle, distanceMetres, ...sums } of answer) {
         const own = readingsOf(vehicle, speed, 500)
-        const expected = { readings: own.length, movingMs: 0, idleMs: 0, overspeedMs: 0, overspeeds: 0, maxSpeedKmh: 0 }
+        const [first, last] = [own[0]!, own.at(-1)!]
+        const expected = {
+          readings: own.length,
+          movingMs: 0,
+          idleMs: 0,
+          overspeedMs: 0,
+          overspeeds: 0,
+          maxSpeedKmh: 0,
+          first: first.value,
+          firstAt: first.timestamp,
+          last: last.value,
+          lastAt: last.timestamp,
+        }
         let metres = 0
         for (const [at, { timestamp, value }] of own.entries()) {
           const [before, next] = [own[at - 1], own[at + 1]]
@@ -199,19 +211,18 @@ export function positionQueries(name: string, open: () => Promise<PositionsUnder
       )
     })
 
-    test('the driving of two parts of a period is that of the whole', async () => {
-      const question = { sensor: speed, movingAbove: 1, speedLimit: 100, gapMs: 10 * minute, limit: 100 }
-      const cut = noon - 11 * hour
-      const parts = [
-        { from: period.from, to: cut },
-        { from: cut + 1, to: period.to },
-      ]
-      const [whole, before, after] = await Promise.all(
-        [period, ...parts].map((part) => ask(drivingSql, { ...question, ...part, whole: period }, readDriving)),
-      )
-      for (const [index, sums] of whole!.entries())
-        for (const sum of ['readings', 'movingMs', 'idleMs', 'overspeedMs', 'overspeeds'] as const)
-          expect(before![index]![sum] + after![index]![sum]).toBe(sums[sum])
+    test('a range of vehicles is asked like the fleet, and each has as many readings as are counted', async () => {
+      const [first, last] = [inOrder[1]!, inOrder[3]!]
+      const question = { ...period, sensor: speed, limit: 100 }
+      const counts = inOrder.map((vehicle) => ({ vehicle, readings: readingsOf(vehicle, speed).length }))
+      expect(await ask(countsSql, question, readCounts)).toEqual(counts)
+      const some = { ...question, vehicles: { first, last } }
+      expect(await ask(countsSql, some, readCounts)).toEqual(counts.slice(1, 4))
+      const rules = { movingAbove: 1, speedLimit: 100, gapMs: 10 * minute }
+      const whole = await ask(drivingSql, { ...question, ...rules }, readDriving)
+      const part = await ask(drivingSql, { ...some, ...rules }, readDriving)
+      expect(part.map(({ vehicle }) => vehicle)).toEqual(inOrder.slice(1, 4))
+      expect(part.map(({ movingMs }) => movingMs)).toEqual(whole.slice(1, 4).map(({ movingMs }) => movingMs))
     })
 
     test('fuel is what the level fell by, fillings apart, and noise is none', async () => {

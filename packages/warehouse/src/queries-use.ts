@@ -4,14 +4,16 @@ import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch } from './warehouse.ts'
 
 type UseQuestion = Period & {
-  /** Absent: the fleet. */
+  /** Absent: the fleet, or those of it whose ids lie in a range. */
   vehicle?: string | undefined
+  vehicles?: VehicleRange | undefined
   sensor: string
   limit: number
 }
+/** Both belong to it; ids are ordered by their bytes. */
+export type VehicleRange = { first: string; last: string }
+export type VehicleReadings = { vehicle: string; readings: number }
 export type DrivingQuestion = UseQuestion & {
-  /** The whole of it, if this is a part of a longer period: so far it is looked at what was before and what comes after. */
-  whole?: Period
   /** km/h. A vehicle that is faster moves. */
   movingAbove: number
   /** km/h. A vehicle that is faster is too fast. */
@@ -36,6 +38,10 @@ export type Driving = {
   overspeedMs: number
   overspeeds: number
   maxSpeedKmh: number
+  first: number
+  firstAt: number
+  last: number
+  lastAt: number
 }
 /** In the unit of the level sensor. */
 export type FuelUse = {
@@ -50,13 +56,21 @@ export type FuelUse = {
 }
 
 /** No vehicle is faster, in km/h: such a reading is an error of the sensor. */
-const absurdSpeed = 500
+export const absurdSpeed = 500
 
 /** Readings of one sensor as a FROM clause, those without a number left out. */
-function readingsOf(dialect: Dialect, profile: TableProfile, { vehicle, sensor, ...period }: UseQuestion): string {
+function readingsOf(
+  dialect: Dialect,
+  profile: TableProfile,
+  { vehicle, vehicles, sensor, ...period }: UseQuestion,
+): string {
   const { sensor: table } = profile
   const where = [equals(dialect, table.sensor, sensor)]
   if (vehicle !== undefined) where.push(equals(dialect, table.vehicle, vehicle))
+  if (vehicles) {
+    const [first, last] = [vehicles.first, vehicles.last].map(dialect.text)
+    where.push(`${dialect.identifier(table.vehicle)} BETWEEN ${first} AND ${last}`)
+  }
   const columns = [
     `${dialect.identifier(table.vehicle)} AS u_vehicle`,
     `${timestampOf(dialect, table)} AS u_ts`,
@@ -68,19 +82,30 @@ function readingsOf(dialect: Dialect, profile: TableProfile, { vehicle, sensor, 
 
 const inTime = 'OVER (PARTITION BY u_vehicle ORDER BY u_ts, u_value)'
 
+/** How many readings of a sensor each vehicle has in a period, in the order of their ids; `readCounts` reads the answer. */
+export const countsSql = (dialect: Dialect, profile: TableProfile, question: UseQuestion): string =>
+  `SELECT u_vehicle, COUNT(*) AS u_readings FROM ${readingsOf(dialect, profile, question)} ` +
+  `GROUP BY u_vehicle ORDER BY u_vehicle LIMIT ${dialect.integer(question.limit)}`
+
+export function* readCounts({ rowCount, values }: ColumnBatch): Generator<VehicleReadings> {
+  for (let row = 0; row < rowCount; row++)
+    yield { vehicle: textCell(values[0]?.[row]), readings: numberCell(values[1]?.[row]) }
+}
+
+const count = (condition: string) => `COUNT(CASE WHEN ${condition} THEN 1 END)`
+
 /** How each vehicle drove in a period, in the order of their ids; `readDriving` reads the answer. */
 export function drivingSql(dialect: Dialect, profile: TableProfile, question: DrivingQuestion): string {
   const { integer } = dialect
-  const { from, to, gapMs, whole = question } = question
-  const [moving, limit, gap] = [integer(question.movingAbove), integer(question.speedLimit), integer(gapMs)]
-  const seen = { ...question, from: Math.max(whole.from, from - gapMs), to: Math.min(whole.to, to + gapMs) }
+  const [moving, limit, gap] = [question.movingAbove, question.speedLimit, question.gapMs].map(integer)
   const steps =
     `SELECT u_vehicle, u_ts, u_value, LEAD(u_value) ${inTime} AS u_then, LEAD(u_ts) ${inTime} - u_ts AS u_ms, ` +
-    `LAG(u_value) ${inTime} AS u_before, u_ts - LAG(u_ts) ${inTime} AS u_since ` +
-    `FROM ${readingsOf(dialect, profile, seen)} WHERE u_value BETWEEN 0 AND ${absurdSpeed}`
+    `LAG(u_value) ${inTime} AS u_before ` +
+    `FROM ${readingsOf(dialect, profile, question)} WHERE u_value BETWEEN 0 AND ${absurdSpeed}`
   const sum = (condition: string, amount: string) =>
     `SUM(CASE WHEN u_ms <= ${gap} AND ${condition} THEN ${amount} ELSE 0 END)`
-  const isBegin = `u_value > ${limit} AND (u_before IS NULL OR u_before <= ${limit} OR u_since > ${gap})`
+  const beginsAtOnce = `u_before IS NULL AND u_value > ${limit}`
+  const beginsThen = `u_then > ${limit} AND (u_value <= ${limit} OR u_ms > ${gap})`
   const columns = [
     'u_vehicle',
     'COUNT(*) AS u_readings',
@@ -89,13 +114,14 @@ export function drivingSql(dialect: Dialect, profile: TableProfile, question: Dr
     // km/h × ms / 3,600 are metres.
     `${sum('1 = 1', '(u_value + u_then) / 2 * u_ms / 3600')} AS u_distance`,
     `${sum(`u_value > ${limit}`, 'u_ms')} AS u_over`,
-    `COUNT(CASE WHEN ${isBegin} THEN 1 END) AS u_overs`,
+    `${count(beginsAtOnce)} + ${count(beginsThen)} AS u_overs`,
     'MAX(u_value) AS u_max',
+    'MAX(CASE WHEN u_before IS NULL THEN u_value END) AS u_first',
+    'MIN(u_ts) AS u_first_ts',
+    'MAX(CASE WHEN u_then IS NULL THEN u_value END) AS u_last',
+    'MAX(u_ts) AS u_last_ts',
   ]
-  return (
-    `SELECT ${columns.join(', ')} FROM (${steps}) s WHERE u_ts BETWEEN ${integer(from)} AND ${integer(to)} ` +
-    `GROUP BY u_vehicle ORDER BY u_vehicle LIMIT ${integer(question.limit)}`
-  )
+  return `SELECT ${columns.join(', ')} FROM (${steps}) s GROUP BY u_vehicle ORDER BY u_vehicle LIMIT ${integer(question.limit)}`
 }
 
 export function* readDriving({ rowCount, values }: ColumnBatch): Generator<Driving> {
@@ -110,6 +136,10 @@ export function* readDriving({ rowCount, values }: ColumnBatch): Generator<Drivi
       overspeedMs: number(5, row),
       overspeeds: number(6, row),
       maxSpeedKmh: number(7, row),
+      first: number(8, row),
+      firstAt: number(9, row),
+      last: number(10, row),
+      lastAt: number(11, row),
     }
 }
 

@@ -12,7 +12,7 @@ import {
 } from './queries-anomalies.ts'
 import { bucketsSql, pageSql, readBuckets, readPage } from './queries-history.ts'
 import { latestSql, readLatest, readTrack, readVisitors, trackSql, visitorsSql } from './queries-positions.ts'
-import { drivingSql, fuelUseSql, readDriving, readFuelUse } from './queries-use.ts'
+import { countsSql, drivingSql, fuelUseSql, readCounts, readDriving, readFuelUse } from './queries-use.ts'
 import { readReadings, readSpeedUse, readingsSql, speedUseSql, type Period } from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch, Warehouse } from './warehouse.ts'
@@ -61,7 +61,8 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
   const box = fc
     .record({ west: degrees(180), east: degrees(180), one: degrees(90), other: degrees(90) })
     .map(({ west, east, one, other }) => ({ west, east, south: Math.min(one, other), north: Math.max(one, other) }))
-  const use = { vehicle: optional(vehicle), sensor, limit }
+  const vehicles = optional(fc.record({ first: vehicle, last: vehicle }))
+  const use = { vehicle: optional(vehicle), vehicles, sensor, limit }
   return [
     kind('readings', withPeriod({ vehicle, sensors, limit }), readingsSql, readReadings),
     kind('page', withPeriod({ vehicle, sensors, limit, after: optional(key) }), pageSql, function* (profile, batch) {
@@ -105,6 +106,7 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
       visitorsSql,
       (_, batch) => readVisitors(batch),
     ),
+    kind('reading counts', withPeriod(use), countsSql, (_, batch) => readCounts(batch)),
     kind(
       'driving',
       withPeriod({

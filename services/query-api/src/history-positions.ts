@@ -13,18 +13,22 @@ import {
   type VisitorsQuestion,
 } from '@flasktoria/warehouse/queries-positions'
 import {
+  countsSql,
   drivingSql,
   fuelUseSql,
+  readCounts,
   readDriving,
   readFuelUse,
   type Driving,
   type DrivingQuestion,
   type FuelQuestion,
   type FuelUse,
+  type VehicleRange,
 } from '@flasktoria/warehouse/queries-use'
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import type { ColumnBatch, Warehouse } from '@flasktoria/warehouse/warehouse'
-import { inSlices, joinDriving, joinFuelUse } from './use-slices.ts'
+import { inSlices, vehicleRanges } from './use-slices.ts'
+import { joinDriving, joinFuelUse } from './use-sums.ts'
 
 type Ask = (
   question: string,
@@ -40,7 +44,7 @@ const pagesInSlice = 50
 const stepMs = 5 * 60_000
 const weekMs = 7 * 86_400_000
 
-const firstMsOf = ({ vehicle }: { vehicle?: string | undefined }) => (vehicle === undefined ? stepMs : weekMs)
+type Part = Period & { vehicle?: string | undefined; vehicles?: VehicleRange }
 
 async function all<T>(batches: AsyncIterable<ColumnBatch>, read: (batch: ColumnBatch) => Iterable<T>): Promise<T[]> {
   const rows: T[] = []
@@ -55,6 +59,26 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
   const { sensor: table } = profile
   const limit = maxRows + 1
   const sliceRows = warehouse.pageRows === undefined ? undefined : warehouse.pageRows * pagesInSlice
+
+  /** Engines that hold what they sort in memory are asked about some vehicles after the other, or about one by and by. */
+  async function inParts<Sums extends { readings: number }>(
+    question: Period & { vehicle?: string | undefined; sensor: string },
+    everyMs: number,
+    part: (one: Part) => Promise<Sums[]>,
+    join: (slices: Sums[][]) => Sums[],
+    signal: AbortSignal,
+  ): Promise<Sums[]> {
+    if (sliceRows === undefined) return part(question)
+    const sizes = { stepMs: everyMs, firstMs: weekMs, sliceRows }
+    const byAndBy = (vehicle: string) => inSlices(question, sizes, (slice) => part({ ...slice, vehicle })).then(join)
+    if (question.vehicle !== undefined) return byAndBy(question.vehicle)
+    const sql = countsSql(warehouse.dialect, profile, { ...question, limit })
+    const fleet = await all(ask('use_counts', table, sql, signal), readCounts)
+    const parts: Sums[][] = []
+    for (const { readings, ...vehicles } of vehicleRanges(fleet, sliceRows))
+      parts.push(readings > sliceRows ? await byAndBy(vehicles.first) : await part({ ...question, vehicles }))
+    return parts.flat()
+  }
 
   return {
     /** Without it, the tables say of no vehicle where it was. */
@@ -89,23 +113,20 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
       all(ask('visitors', table, visitorsSql(warehouse.dialect, profile, question), signal), readVisitors),
 
     driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> => {
-      const part = (slice: Period) => {
-        const sql = drivingSql(warehouse.dialect, profile, { ...question, ...slice, whole: question, limit })
+      const part = (one: Part) => {
+        const sql = drivingSql(warehouse.dialect, profile, { ...question, ...one, limit })
         return all(ask('driving', table, sql, signal), readDriving)
       }
-      if (sliceRows === undefined) return part(question)
-      const sizes = { stepMs, firstMs: firstMsOf(question), sliceRows }
-      return inSlices(question, sizes, part).then(joinDriving)
+      return inParts(question, stepMs, part, (slices) => joinDriving(slices, question), signal)
     },
 
     fuelUse: (question: Omit<FuelQuestion, 'limit'>, signal: AbortSignal): Promise<FuelUse[]> => {
-      const part = (slice: Period) => {
-        const sql = fuelUseSql(warehouse.dialect, profile, { ...question, ...slice, limit })
+      const part = (one: Part) => {
+        const sql = fuelUseSql(warehouse.dialect, profile, { ...question, ...one, limit })
         return all(ask('fuel_use', table, sql, signal), readFuelUse)
       }
-      if (sliceRows === undefined) return part(question)
-      const sizes = { stepMs: question.intervalMs, firstMs: firstMsOf(question), sliceRows }
-      return inSlices(question, sizes, part).then((parts) => joinFuelUse(parts, question.filledAbove))
+      const join = (slices: FuelUse[][]) => joinFuelUse(slices, question.filledAbove)
+      return inParts(question, question.intervalMs, part, join, signal)
     },
   }
 }

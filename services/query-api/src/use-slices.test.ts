@@ -1,7 +1,6 @@
-import type { FuelUse } from '@flasktoria/warehouse/queries-use'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { inSlices, joinDriving, joinFuelUse } from './use-slices.ts'
+import { inSlices, vehicleRanges } from './use-slices.ts'
 
 const stepMs = 10
 const period = fc.tuple(fc.nat(10_000), fc.nat(10_000)).map(([a, b]) => ({ from: Math.min(a, b), to: Math.max(a, b) }))
@@ -26,55 +25,21 @@ test('slices follow one another without hole, cut at steps, and hold about as ma
   )
 })
 
-/** What an engine says of the means of one slice. */
-function useOf(means: readonly number[]): FuelUse[] {
-  if (means.length === 0) return []
-  const rises = means.slice(1).map((mean, index) => mean - means[index]!)
-  const filled = rises.filter((rise) => rise >= 5)
-  const sum = (some: readonly number[]) => some.reduce((total, rise) => total + rise, 0)
-  return [
-    {
-      vehicle: 'v',
-      readings: means.length,
-      used: -sum(rises.filter((rise) => rise < 5)),
-      filled: sum(filled),
-      fillings: filled.length,
-      firstMean: means[0]!,
-      lastMean: means.at(-1)!,
-    },
-  ]
-}
-
-test('the fuel of slices is that of the whole, however it is cut', () => {
-  const slices = fc.array(fc.array(fc.integer({ min: 0, max: 100 }), { maxLength: 5 }), { maxLength: 6 })
+test('ranges of vehicles hold each vehicle once, in order, and no more readings than wanted unless of one alone', () => {
+  const fleet = fc
+    .array(fc.integer({ min: 1, max: 200 }), { maxLength: 60 })
+    .map((counts) => counts.map((readings, index) => ({ vehicle: String(1_000 + index), readings })))
   fc.assert(
-    fc.property(slices, (means) => {
-      expect(joinFuelUse(means.map(useOf), 5)).toEqual(useOf(means.flat()))
+    fc.property(fleet, fc.integer({ min: 1, max: 300 }), (vehicles, sliceRows) => {
+      const ranges = vehicleRanges(vehicles, sliceRows)
+      const members = ranges.map(({ first, last }) =>
+        vehicles.filter(({ vehicle }) => vehicle >= first && vehicle <= last),
+      )
+      expect(members.flat()).toEqual(vehicles)
+      for (const [index, { readings }] of ranges.entries()) {
+        expect(readings).toBe(members[index]!.reduce((sum, one) => sum + one.readings, 0))
+        expect(members[index]!.length === 1 || readings <= sliceRows).toBe(true)
+      }
     }),
   )
-})
-
-test('the driving of slices adds up, and the fastest stays', () => {
-  const driving = {
-    vehicle: 'v',
-    readings: 1,
-    movingMs: 2,
-    idleMs: 3,
-    distanceMetres: 4,
-    overspeedMs: 5,
-    overspeeds: 6,
-    maxSpeedKmh: 70,
-  }
-  expect(joinDriving([[driving], [], [{ ...driving, maxSpeedKmh: 60 }]])).toEqual([
-    {
-      vehicle: 'v',
-      readings: 2,
-      movingMs: 4,
-      idleMs: 6,
-      distanceMetres: 8,
-      overspeedMs: 10,
-      overspeeds: 12,
-      maxSpeedKmh: 70,
-    },
-  ])
 })

@@ -1,5 +1,5 @@
 import type { Period } from '@flasktoria/warehouse/queries'
-import type { Driving, FuelUse } from '@flasktoria/warehouse/queries-use'
+import type { VehicleRange, VehicleReadings } from '@flasktoria/warehouse/queries-use'
 
 const growth = 4
 
@@ -28,43 +28,21 @@ export async function inSlices<Sums extends { readings: number }>(
   return slices
 }
 
-/** The sums of slices that follow one another, as those of the whole. */
-export const joinDriving = (slices: readonly Driving[][]): Driving[] =>
-  join(slices, (a, b) => ({
-    vehicle: a.vehicle,
-    readings: a.readings + b.readings,
-    movingMs: a.movingMs + b.movingMs,
-    idleMs: a.idleMs + b.idleMs,
-    distanceMetres: a.distanceMetres + b.distanceMetres,
-    overspeedMs: a.overspeedMs + b.overspeedMs,
-    overspeeds: a.overspeeds + b.overspeeds,
-    maxSpeedKmh: Math.max(a.maxSpeedKmh, b.maxSpeedKmh),
-  }))
-
-/** The same, with what happened between the last interval of one slice and the first of the next. */
-export const joinFuelUse = (slices: readonly FuelUse[][], filledAbove: number): FuelUse[] =>
-  join(slices, (a, b) => {
-    const rise = b.firstMean - a.lastMean
-    const isFilled = rise >= filledAbove
-    return {
-      vehicle: a.vehicle,
-      readings: a.readings + b.readings,
-      used: a.used + b.used - (isFilled ? 0 : rise),
-      filled: a.filled + b.filled + (isFilled ? rise : 0),
-      fillings: a.fillings + b.fillings + (isFilled ? 1 : 0),
-      firstMean: a.firstMean,
-      lastMean: b.lastMean,
+/**
+ * Cuts a fleet, in the order of its ids, into neighbours with at most `sliceRows` readings together: their rows stand side by
+ * side in the files. Who has more stands alone.
+ */
+export function vehicleRanges(fleet: readonly VehicleReadings[], sliceRows: number): (VehicleRange & Sum)[] {
+  const ranges: (VehicleRange & Sum)[] = []
+  for (const { vehicle, readings } of fleet) {
+    const range = ranges.at(-1)
+    if (!range || range.readings + readings > sliceRows) {
+      ranges.push({ first: vehicle, last: vehicle, readings })
+      continue
     }
-  })
-
-function join<Sums extends { vehicle: string }>(
-  slices: readonly Sums[][],
-  both: (earlier: Sums, later: Sums) => Sums,
-): Sums[] {
-  const whole = new Map<string, Sums>()
-  for (const sums of slices.flat()) {
-    const earlier = whole.get(sums.vehicle)
-    whole.set(sums.vehicle, earlier ? both(earlier, sums) : sums)
+    range.last = vehicle
+    range.readings += readings
   }
-  return [...whole.values()]
+  return ranges
 }
+type Sum = { readings: number }

@@ -10,6 +10,10 @@ const driving = {
   overspeedMs: 15_000,
   overspeeds: 2,
   maxSpeedKmh: 120,
+  first: 0,
+  firstAt: 1,
+  last: 0,
+  lastAt: 2,
 }
 const fuel = { vehicle: 'b', readings: 9, firstMean: 60, lastMean: 50, used: 12.3456, filled: 40, fillings: 1 }
 
