@@ -7,6 +7,7 @@ import {
   endShape,
   integerSchema,
   listSchema,
+  orderSchema,
   periodShape,
   rowForms,
   warehouseProblems,
@@ -70,18 +71,20 @@ export const anomalyOperations = {
     method: 'get',
     path: '/api/v1/anomalies',
     tag: 'history',
-    summary: 'Anomalies in a period, newest first, of all types that there were; each once.',
+    summary: 'Anomalies in a period, of all types that there were; each once.',
     request: {
       query: z.object({
         ...filterShape,
         limit: integerSchema(1, maxAnomalyRows)
           .optional()
           .meta({ description: `Most rows of the answer; ${defaultAnomalyRows} if absent.` }),
+        order: orderSchema('desc'),
         cursor: cursorSchema.optional(),
       }),
     },
     ok: {
-      description: 'The anomalies; those of one time in the order of vehicle, type and detection time.',
+      description:
+        'The anomalies, newest first; those of one time in the order of vehicle, type and detection time. With `order=asc` all of it turns round.',
       schema: z
         .object({ from: timestampSchema, to: timestampSchema, rows: z.array(anomalyRowSchema), ...endShape })
         .meta({ id: 'AnomalyPage' }),

@@ -6,6 +6,7 @@ import {
   endShape,
   integerSchema,
   listSchema,
+  orderSchema,
   periodShape,
   rowForms,
   vehicleParams,
@@ -47,8 +48,7 @@ export const historyOperations = {
     method: 'get',
     path: '/api/v1/vehicles/{vehicle_id}/history',
     tag: 'history',
-    summary:
-      'Readings of some sensors of a vehicle in a period, oldest first: each one, some that keep the shape, or sums.',
+    summary: 'Readings of some sensors of a vehicle in a period: each one, some that keep the shape, or sums.',
     request: {
       params: vehicleParams,
       query: z.object({
@@ -57,6 +57,7 @@ export const historyOperations = {
         limit: integerSchema(1, maxHistoryLimit)
           .optional()
           .meta({ description: 'Most rows of the answer; absent: as many as the server gives.' }),
+        order: orderSchema('asc'),
         cursor: cursorSchema.optional(),
         maxPoints: integerSchema(4, maxPoints).optional().meta({
           description: 'At most so many readings of each sensor, chosen so that its curve keeps its shape.',
@@ -77,7 +78,8 @@ export const historyOperations = {
       }),
     },
     ok: {
-      description: 'The readings, those of one time in the order of their sensors.',
+      description:
+        'The readings, oldest first; those of one time in the order of their sensors. With `order=desc` all of it turns round.',
       schema: z
         .object({
           vehicle: vehicleIdSchema,

@@ -66,6 +66,15 @@ export const cursorSchema = z
   .regex(/^[\w-]{1,8192}$/)
   .meta({ description: 'The `next` of the answer before: goes on behind it.' })
 
+const orders = ['asc', 'desc'] as const
+/** Oldest or newest first; rows of the same time turn round with the others. */
+export type Order = (typeof orders)[number]
+export const orderSchema = (absent: Order) =>
+  z
+    .enum(orders)
+    .optional()
+    .meta({ description: `Oldest first (\`asc\`) or newest first (\`desc\`). Default: \`${absent}\`.` })
+
 /** How every answer of rows ends, whatever its form. */
 export const endShape = {
   truncated: z.boolean().meta({ description: 'There are more rows: `limit` was reached.' }),

@@ -83,12 +83,13 @@ const filters: fc.Arbitrary<AnomalyFilter> = fc.record({
 })
 
 const byBytes = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b))
-const inOrder = (a: StoredAnomaly, b: StoredAnomaly) =>
+const newestFirst = (a: StoredAnomaly, b: StoredAnomaly) =>
   b.timestamp - a.timestamp ||
   byBytes(a.vehicle, b.vehicle) ||
   a.anomalyId - b.anomalyId ||
-  byBytes(a.detectionTime, b.detectionTime) ||
-  byBytes(a.confirmationTime, b.confirmationTime)
+  byBytes(a.detectionTime, b.detectionTime)
+const inOrder = (isReversed: boolean) => (a: StoredAnomaly, b: StoredAnomaly) =>
+  (isReversed ? newestFirst(b, a) : newestFirst(a, b)) || byBytes(a.confirmationTime, b.confirmationTime)
 const keyOf = ({ timestamp, vehicle, anomalyId, detectionTime }: StoredAnomaly) =>
   JSON.stringify([timestamp, vehicle, anomalyId, detectionTime])
 const passes = (one: StoredAnomaly, filter: AnomalyFilter) =>
@@ -104,20 +105,21 @@ describe.each([
 ] as const)('in the profile %s', (_, profile) => {
   const anomalies = (question: AnomaliesQuestion) => ask(anomaliesSql(duckdb, profile, question), readAnomalies)
 
-  test('anomalies are those that the filter lets through, in order; page by page they are the same ones, each once', async () => {
+  test('anomalies are those that the filter lets through, in either order; page by page they are the same ones, each once', async () => {
     await fc.assert(
       fc
         .asyncProperty(
           fc.array(stored, { maxLength: 40 }),
           filters,
+          fc.boolean(),
           fc.integer({ min: 1, max: 5 }),
-          async (all, filter, limit) => {
+          async (all, filter, isReversed, limit) => {
             await store(profile, all)
-            const expected = all.filter((one) => passes(one, filter)).toSorted(inOrder)
-            expect(await anomalies({ ...filter, limit: 1_000 })).toEqual(expected)
+            const expected = all.filter((one) => passes(one, filter)).toSorted(inOrder(isReversed))
+            expect(await anomalies({ ...filter, isReversed, limit: 1_000 })).toEqual(expected)
             const paged: StoredAnomaly[] = []
             for (;;) {
-              const page = await anomalies({ ...filter, after: paged.at(-1), limit })
+              const page = await anomalies({ ...filter, isReversed, after: paged.at(-1), limit })
               paged.push(...page)
               if (page.length < limit) break
             }

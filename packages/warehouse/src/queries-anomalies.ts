@@ -1,5 +1,5 @@
 import type { Dialect } from './dialect.ts'
-import { equals, numberCell, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import { equals, numberCell, periodBehind, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch } from './warehouse.ts'
 
@@ -14,6 +14,8 @@ export type AnomalyFilter = Period & {
   types?: readonly number[] | undefined
 }
 export type AnomaliesQuestion = AnomalyFilter & {
+  /** From the last anomaly to the first, which is the newest one. */
+  isReversed?: boolean | undefined
   /** Only those that stand behind this one. */
   after?: AnomalyKey | undefined
   limit: number
@@ -42,17 +44,15 @@ function filtered(dialect: Dialect, profile: TableProfile, filter: AnomalyFilter
   }
 }
 
-/** Anomalies in the order of their keys; `readAnomalies` reads the answer. */
+/** Anomalies in order; `readAnomalies` reads the answer. */
 export function anomaliesSql(dialect: Dialect, profile: TableProfile, question: AnomaliesQuestion): string {
   const { anomaly: table } = profile
-  const { after, limit } = question
-  const to = Math.min(question.to, after?.timestamp ?? question.to)
-  const filter = { ...question, to }
+  const { isReversed = false, after, limit } = question
   const { ts, vehicle, id, detected, rows } = filtered(
     dialect,
     profile,
-    filter,
-    after && [behind(dialect, profile, after)],
+    after ? { ...question, ...periodBehind(after.timestamp, question, !isReversed) } : question,
+    after && [behind(dialect, profile, after, isReversed)],
   )
   const column = (name: string | undefined) => (name === undefined ? "''" : dialect.identifier(name))
   const columns = [
@@ -64,22 +64,25 @@ export function anomaliesSql(dialect: Dialect, profile: TableProfile, question: 
     `${column(table.rootCause)} AS a_cause`,
     `${column(table.recommendation)} AS a_advice`,
   ]
-  const order = ['a_vehicle', 'a_id', 'a_detected', 'a_confirmed', 'a_cause', 'a_advice']
-  return (
-    `SELECT ${columns.join(', ')} FROM ${rows} ` +
-    `ORDER BY a_ts DESC NULLS LAST, ${order.map((name) => `${name} ASC NULLS LAST`).join(', ')} ` +
-    `LIMIT ${dialect.integer(limit)}`
-  )
+  const [inTime, among] = isReversed ? ['ASC', 'DESC'] : ['DESC', 'ASC']
+  const places = [
+    `a_ts ${inTime} NULLS LAST`,
+    ...['a_vehicle', 'a_id', 'a_detected'].map((name) => `${name} ${among} NULLS LAST`),
+    // Of those that are stored twice, the same one is the first from either end.
+    ...['a_confirmed', 'a_cause', 'a_advice'].map((name) => `${name} ASC NULLS LAST`),
+  ]
+  return `SELECT ${columns.join(', ')} FROM ${rows} ORDER BY ${places.join(', ')} LIMIT ${dialect.integer(limit)}`
 }
 
-function behind(dialect: Dialect, { anomaly: table }: TableProfile, key: AnomalyKey): string {
+function behind(dialect: Dialect, { anomaly: table }: TableProfile, key: AnomalyKey, isReversed: boolean): string {
+  const [after, beyond] = isReversed ? ['>', '<'] : ['<', '>']
   const [vehicle, id] = [dialect.identifier(table.vehicle), dialect.identifier(table.anomalyId)]
   const detected = `COALESCE(${dialect.identifier(table.detectionTime)}, '')`
   const vehicleText = dialect.text(key.vehicle)
   const anomalyId = dialect.integer(key.anomalyId)
-  const among = `${id} > ${anomalyId} OR (${id} = ${anomalyId} AND ${detected} > ${dialect.text(key.detectionTime)})`
+  const among = `${id} ${beyond} ${anomalyId} OR (${id} = ${anomalyId} AND ${detected} ${beyond} ${dialect.text(key.detectionTime)})`
   return (
-    `(${timestampOf(dialect, table)} < ${dialect.integer(key.timestamp)} OR ${vehicle} > ${vehicleText} ` +
+    `(${timestampOf(dialect, table)} ${after} ${dialect.integer(key.timestamp)} OR ${vehicle} ${beyond} ${vehicleText} ` +
     `OR (${vehicle} = ${vehicleText} AND (${among})))`
   )
 }

@@ -95,29 +95,40 @@ describe.each([
   ['own', own],
   ['legacy', legacy],
 ] as const)('in the profile %s', (_, profile) => {
-  test('pages are all readings, oldest first, in the order of the bytes of their sensors', async () => {
+  test('pages are all readings, from either end, in the order of time and of the bytes of their sensors', async () => {
     await fc.assert(
-      fc.asyncProperty(stored, asked, fc.integer({ min: 1, max: 4 }), async (rows, question, limit) => {
-        await store(profile, rows)
-        const found: [number, string, number][] = []
-        for (let after: PageQuestion['after'], isFull = true; isFull;) {
-          const page = await ask(pageSql(dialects.duckdb, profile, { ...question, after, limit }), (batch) => {
-            const { timestamps, sensors, values } = readPage(profile, batch)
-            return timestamps.map((at, row): [number, string, number] => [at, sensors[row]!, values[row]!])
-          })
-          found.push(...page)
-          isFull = page.length === limit
-          const [at, sensor] = page.at(-1) ?? [0, '']
-          after = { timestamp: at, sensor }
-        }
-        // What stands in one place stands together in a page, and the next page leaves the rest out.
-        const once = found.filter(
-          ([at, sensor], index) => at !== found[index - 1]?.[0] || sensor !== found[index - 1]?.[1],
-        )
-        const expected = readingsOf(rows, question).map(({ timestamp: at, sensor, value }) => [at, sensor, value])
-        const order = profile === own ? 2 : 1
-        expect(once.map((row) => row.slice(0, order + 1))).toEqual(expected.map((row) => row.slice(0, order + 1)))
-      }),
+      fc.asyncProperty(
+        stored,
+        asked,
+        fc.boolean(),
+        fc.integer({ min: 1, max: 4 }),
+        async (rows, question, isReversed, limit) => {
+          await store(profile, rows)
+          const found: [number, string, number][] = []
+          for (let after: PageQuestion['after'], isFull = true; isFull;) {
+            const page = await ask(
+              pageSql(dialects.duckdb, profile, { ...question, isReversed, after, limit }),
+              (batch) => {
+                const { timestamps, sensors, values } = readPage(profile, batch)
+                return timestamps.map((at, row): [number, string, number] => [at, sensors[row]!, values[row]!])
+              },
+            )
+            found.push(...page)
+            isFull = page.length === limit
+            const [at, sensor] = page.at(-1) ?? [0, '']
+            after = { timestamp: at, sensor }
+          }
+          // What stands in one place stands together in a page, and the next page leaves the rest out.
+          const once = found.filter(
+            ([at, sensor], index) => at !== found[index - 1]?.[0] || sensor !== found[index - 1]?.[1],
+          )
+          const oldestFirst = readingsOf(rows, question).map(({ timestamp: at, sensor, value }) => [at, sensor, value])
+          const expected = isReversed ? oldestFirst.toReversed() : oldestFirst
+          // As text, the least value is another one.
+          const compared = profile === own ? 3 : 2
+          expect(once.map((row) => row.slice(0, compared))).toEqual(expected.map((row) => row.slice(0, compared)))
+        },
+      ),
       { numRuns: 25 },
     )
   })

@@ -1,6 +1,16 @@
 import { decimalNumber, textAfterLabel } from '@flasktoria/contracts/labelled-value'
 import type { Dialect } from './dialect.ts'
-import { equals, isOneOf, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import {
+  equals,
+  isOneOf,
+  numberCell,
+  numberOf,
+  periodBehind,
+  rowsOf,
+  textCell,
+  timestampOf,
+  type Period,
+} from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { Cell, ColumnBatch } from './warehouse.ts'
 
@@ -13,6 +23,8 @@ type SeriesQuestion = Period & {
   sensors: readonly string[]
 }
 export type PageQuestion = SeriesQuestion & {
+  /** From the last reading to the first. */
+  isReversed?: boolean | undefined
   /** Only what stands behind it. */
   after?: ReadingKey | undefined
   limit: number
@@ -50,18 +62,22 @@ function seriesRows(dialect: Dialect, profile: TableProfile, question: SeriesQue
   return rowsOf(dialect, profile, table, where, question)
 }
 
-/** Readings of some sensors of one vehicle, oldest first, from a key on; `readPage` reads the answer. */
+/** Readings of some sensors of one vehicle, from a key on; `readPage` reads the answer. */
 export function pageSql(dialect: Dialect, profile: TableProfile, question: PageQuestion): string {
   const { sensor: table } = profile
-  const { after } = question
+  const { isReversed = false, after } = question
   const sensor = dialect.identifier(table.sensor)
   const ts = timestampOf(dialect, table)
-  const from = Math.max(question.from, after?.timestamp ?? question.from)
-  const behind = after && [`(${ts} > ${dialect.integer(after.timestamp)} OR ${sensor} > ${dialect.text(after.sensor)})`]
+  const [beyond, order] = isReversed ? ['<', 'DESC'] : ['>', 'ASC']
+  const behind = after && [
+    `(${ts} ${beyond} ${dialect.integer(after.timestamp)} OR ${sensor} ${beyond} ${dialect.text(after.sensor)})`,
+  ]
+  const period = after ? periodBehind(after.timestamp, question, isReversed) : question
   const columns = [`${ts} AS r_ts`, `${sensor} AS r_sensor`, `${dialect.identifier(table.value.column)} AS r_value`]
   return (
-    `SELECT ${columns.join(', ')} FROM ${seriesRows(dialect, profile, { ...question, from }, behind)} ` +
-    `ORDER BY r_ts ASC NULLS LAST, r_sensor ASC NULLS LAST, r_value ASC NULLS LAST LIMIT ${dialect.integer(question.limit)}`
+    `SELECT ${columns.join(', ')} FROM ${seriesRows(dialect, profile, { ...question, ...period }, behind)} ` +
+    // Of those that stand in one place, the same one is the first from either end.
+    `ORDER BY r_ts ${order} NULLS LAST, r_sensor ${order} NULLS LAST, r_value ASC NULLS LAST LIMIT ${dialect.integer(question.limit)}`
   )
 }
 

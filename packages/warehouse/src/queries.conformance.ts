@@ -52,6 +52,7 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
     anomalyId: fc.integer({ min: -5, max: 9 }),
     detectionTime: sensor,
   })
+  const isReversed = fc.boolean()
   const types = optional(fc.uniqueArray(fc.integer({ min: -5, max: 9 }), { maxLength: 4 }))
   const costPeriod = period.map(({ from, to }) => ({
     from: { day: Math.max(from, to - dayMs), week: Math.max(from, to - 7 * dayMs), month: from },
@@ -65,10 +66,15 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
   const use = { vehicle: optional(vehicle), vehicles, sensor, limit }
   return [
     kind('readings', withPeriod({ vehicle, sensors, limit }), readingsSql, readReadings),
-    kind('page', withPeriod({ vehicle, sensors, limit, after: optional(key) }), pageSql, function* (profile, batch) {
-      const { timestamps, sensors: names, values } = readPage(profile, batch)
-      for (const [row, timestamp] of timestamps.entries()) yield [timestamp, names[row], values[row]]
-    }),
+    kind(
+      'page',
+      withPeriod({ vehicle, sensors, limit, isReversed, after: optional(key) }),
+      pageSql,
+      function* (profile, batch) {
+        const { timestamps, sensors: names, values } = readPage(profile, batch)
+        for (const [row, timestamp] of timestamps.entries()) yield [timestamp, names[row], values[row]]
+      },
+    ),
     kind(
       'buckets',
       withPeriod({ vehicle, sensors, bucketMs: fc.integer({ min: 1, max: 5 * dayMs }) }).map((question) => ({
@@ -80,7 +86,7 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
     ),
     kind(
       'anomalies',
-      withPeriod({ vehicle: optional(vehicle), types, limit, after: optional(anomalyKey) }),
+      withPeriod({ vehicle: optional(vehicle), types, limit, isReversed, after: optional(anomalyKey) }),
       anomaliesSql,
       (_, batch) => readAnomalies(batch),
     ),

@@ -7,6 +7,10 @@ import type { Cell, ColumnBatch } from './warehouse.ts'
 /** Epoch milliseconds; both ends belong to it. */
 export type Period = { from: number; to: number }
 
+/** What is left of a period when it is gone through and has come to a time. */
+export const periodBehind = (timestamp: number, { from, to }: Period, isNewestFirst: boolean): Period =>
+  isNewestFirst ? { from, to: Math.min(to, timestamp) } : { from: Math.max(from, timestamp), to }
+
 export type ReadingsQuestion = Period & {
   vehicle: string
   /** At least one. */

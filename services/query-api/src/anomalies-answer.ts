@@ -68,9 +68,15 @@ export function createAnomalyHandlers(
 
   return {
     listAnomalies: ({ parameters }, c) => {
-      const { vehicle, cursor, limit = defaultAnomalyRows, format } = parameters
+      const { vehicle, order, cursor, limit = defaultAnomalyRows, format } = parameters
       const period = periodOf(parameters, now())
-      const question = { ...period, vehicle, types: typesOf(parameters, catalogues.anomalies), limit }
+      const question = {
+        ...period,
+        vehicle,
+        types: typesOf(parameters, catalogues.anomalies),
+        isReversed: order === 'asc',
+        limit,
+      }
       const asked = { ...question, after: parseKeyset(cursor, keySchema) }
       return answerRows(c, {
         format: negotiate(c, format),

@@ -7,18 +7,23 @@ import { anomalyPages } from './anomaly-pages.ts'
 import { compareBytes } from './reading-merge.ts'
 
 const never = new AbortController().signal
-const order = (a: AnomalyKey, b: AnomalyKey) =>
+const newestFirst = (a: AnomalyKey, b: AnomalyKey) =>
   b.timestamp - a.timestamp ||
   compareBytes(a.vehicle, b.vehicle) ||
   a.anomalyId - b.anomalyId ||
   compareBytes(a.detectionTime, b.detectionTime)
+const inOrder = (isReversed: boolean) => (a: AnomalyKey, b: AnomalyKey) => (isReversed ? -1 : 1) * newestFirst(a, b)
 
 /** Answers as the warehouse does, out of a list. */
 const historyOf = (stored: readonly AnomalyFacts[]) => ({
-  anomalies: async ({ after, limit = Infinity }: Omit<AnomaliesQuestion, 'limit'> & { limit?: number }) =>
+  anomalies: async ({
+    isReversed = false,
+    after,
+    limit = 1e9,
+  }: Omit<AnomaliesQuestion, 'limit'> & { limit?: number }) =>
     stored
-      .filter((one) => after === undefined || order(one, after) > 0)
-      .toSorted(order)
+      .filter((one) => after === undefined || inOrder(isReversed)(one, after) > 0)
+      .toSorted(inOrder(isReversed))
       .slice(0, limit),
 })
 
@@ -32,10 +37,16 @@ const fact = (source: string) =>
   })
 const everything = { from: 0, to: 1e15 }
 
-async function walk(stored: readonly AnomalyFacts[], recent: readonly AnomalyFacts[], limit: number) {
+async function walk(
+  stored: readonly AnomalyFacts[],
+  heard: readonly AnomalyFacts[],
+  limit: number,
+  isReversed = false,
+) {
+  const recent = heard.toSorted(inOrder(isReversed))
   const found: AnomalyFacts[] = []
   for (;;) {
-    const question = { ...everything, limit, after: found.at(-1) }
+    const question = { ...everything, limit, isReversed, after: found.at(-1) }
     let isCut = false
     for await (const { anomalies, hasMore } of anomalyPages({ history: historyOf(stored) }, question, recent, never)) {
       found.push(...anomalies)
@@ -45,18 +56,18 @@ async function walk(stored: readonly AnomalyFacts[], recent: readonly AnomalyFac
   }
 }
 
-test('page by page, history and window give each anomaly once, in order, and the text of the history', async () => {
+test('page by page, from either end, history and window give each anomaly once, in order, and the text of the history', async () => {
   const both = fc.tuple(fc.array(fact('history')), fc.array(fact('window')), fc.integer({ min: 1, max: 4 }))
   await fc.assert(
     fc.asyncProperty(both, async ([stored, heard, limit]) => {
-      const recent = heard.toSorted(order)
-      const found = await walk(stored, recent, limit)
-      expect(found).toEqual(found.toSorted(order))
+      const found = await walk(stored, heard, limit)
+      expect(found).toEqual(found.toSorted(newestFirst))
+      expect(await walk(stored, heard, limit, true)).toEqual(found.toReversed())
       const names = found.map((one) => keyOfAnomaly(one))
       expect(new Set(names).size).toBe(names.length)
-      for (const one of [...stored, ...recent]) {
+      for (const one of [...stored, ...heard]) {
         const { confirmationTime: _, ...key } = one
-        const isStored = stored.some((other) => order(one, other) === 0)
+        const isStored = stored.some((other) => newestFirst(one, other) === 0)
         expect(found).toContainEqual({ ...key, confirmationTime: isStored ? 'history' : 'window' })
       }
     }),

@@ -18,16 +18,19 @@ const compareKeys = (a: AnomalyKey, b: AnomalyKey): number =>
   a.anomalyId - b.anomalyId ||
   compareBytes(a.detectionTime, b.detectionTime)
 
+const comparison = (isReversed = false) =>
+  isReversed ? (a: AnomalyKey, b: AnomalyKey) => compareKeys(b, a) : compareKeys
+
 /** The anomalies of the window that a filter lets through, in order; and what an answer covers that is made of it now. */
 export function recentAnomalies(
   seam: Seam,
-  { vehicle, types, ...period }: AnomalyFilter,
+  { vehicle, types, isReversed, ...period }: AnomalyFilter & Pick<AnomaliesQuestion, 'isReversed'>,
 ): { recent: AnomalyFacts[]; coverage: Coverage } {
   const recent = seam.window
     .anomalies(period)
     .filter((one) => vehicle === undefined || one.vehicle === vehicle)
     .filter((one) => types?.includes(one.anomalyId) ?? true)
-    .toSorted(compareKeys)
+    .toSorted(comparison(isReversed))
   return { recent, coverage: coverageOf(period, seam, 'anomalies') }
 }
 
@@ -43,14 +46,18 @@ export async function* anomalyPages(
   recent: readonly AnomalyFacts[],
   signal: AbortSignal,
 ): AsyncGenerator<AnomalyPage> {
+  const compare = comparison(question.isReversed)
+  /** Behind `after`, and not behind `last`. */
+  const isBetween = (one: AnomalyKey, last: AnomalyKey | undefined) =>
+    (after === undefined || compare(one, after) > 0) && (last === undefined || compare(one, last) <= 0)
   let { after } = question
   for (let left = limit; ;) {
     const rows = Math.min(left, pageRows)
     const stored = (await history?.anomalies({ ...question, after, limit: rows + 1 }, signal)) ?? []
     const isRest = stored.length <= rows
-    const known = recent.filter((one) => isBetween(one, after, isRest ? undefined : stored.at(-1)))
+    const known = recent.filter((one) => isBetween(one, isRest ? undefined : stored.at(-1)))
     const merged = [...new Map([...known, ...stored.toReversed()].map((one) => [keyOfAnomaly(one), one])).values()]
-    const anomalies = merged.toSorted(compareKeys).slice(0, rows)
+    const anomalies = merged.toSorted(compare).slice(0, rows)
     left -= anomalies.length
     after = anomalies.at(-1) ?? after
     const hasMore = !isRest || merged.length > rows
@@ -58,7 +65,3 @@ export async function* anomalyPages(
     if (!hasMore || left === 0) return
   }
 }
-
-/** Behind `after`, and not behind `last`. */
-const isBetween = (one: AnomalyKey, after: AnomalyKey | undefined, last: AnomalyKey | undefined): boolean =>
-  (after === undefined || compareKeys(one, after) > 0) && (last === undefined || compareKeys(one, last) <= 0)

@@ -87,6 +87,21 @@ test('200: `next` goes on behind the last row, until there is none', async () =>
   expect(cursor).toBe(null)
 })
 
+test('200: from either end, page by page, they are the same ones', async () => {
+  const { app } = createFleet()
+  const walk = async (order: string) => {
+    const rows: unknown[] = []
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const { body } = await ask(app, `from=0&limit=3&order=${order}${cursor && `&cursor=${cursor}`}`)
+      rows.push(...body.rows)
+      cursor = body.next as string | null
+    }
+    return rows
+  }
+  expect(await walk('asc')).toEqual((await walk('desc')).toReversed())
+  expect(typesIn(await ask(app, 'from=0&order=asc'))).toEqual([1, 99, 0, 4])
+})
+
 test('200: CSV and NDJSON hold the same rows', async () => {
   const { app } = createFleet()
   const csv = await app.request('/api/v1/anomalies?from=0&type=4&format=csv')
@@ -154,6 +169,7 @@ test.each([
   ['from=0&severity=worst', ['severity']],
   ['from=0&vehicle=', ['vehicle']],
   ['from=0&limit=0', ['limit']],
+  ['from=0&order=newest', ['order']],
   ['from=0&cursor=nonsense', ['cursor']],
   [`from=0&cursor=${Buffer.from('[0,"v",1,{}]').toString('base64url')}`, ['cursor']],
   [`from=${testNow + 1}`, ['from']],

@@ -78,6 +78,17 @@ test('200: a period by RFC 3339, both ends included', async () => {
   ])
 })
 
+test('200: the last readings, newest first, over history and window alike, and on from there', async () => {
+  const { app, hear } = createTestApp({ warehouse })
+  hear(reading('v', 'b', testNow - 20, '21'), reading('v', 'a', testNow, '5'))
+  const oldestFirst = rowsOf(await history(app, all))
+  const last = await history(app, `${all}&order=desc&limit=4`)
+  expect(rowsOf(last)).toEqual(oldestFirst.toReversed().slice(0, 4))
+  const rest = await history(app, `${all}&order=desc&cursor=${last.body.next}`)
+  expect(rowsOf(rest)).toEqual(oldestFirst.toReversed().slice(4))
+  expect([last.body.truncated, rest.body.truncated]).toEqual([true, false])
+})
+
 test('200: pages go on where the one before ended', async () => {
   const { app, hear } = createTestApp({ warehouse })
   hear(reading('v', 'b', testNow - 20, '21'))
@@ -188,6 +199,8 @@ test.for([
   ['sensors=a&from=1&downsample=lttb', 'downsample'],
   ['sensors=a&from=1&maxPoints=3', 'maxPoints'],
   ['sensors=a&from=1&maxPoints=10&limit=5', 'limit'],
+  ['sensors=a&from=1&maxPoints=10&order=desc', 'order'],
+  ['sensors=a&from=1&order=down', 'order'],
   ['sensors=a&from=1&maxPoints=10&agg=min&interval=60000', 'agg', 'maxPoints'],
   ['sensors=a&from=1&format=xml', 'format'],
   ['sensors=a&from=1&form=csv', 'form'],

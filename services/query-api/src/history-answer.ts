@@ -43,6 +43,7 @@ export function createHistoryHandlers(
       fill = 'none',
       maxPoints,
       downsample = 'minmax',
+      order,
       cursor,
       limit = maxHistoryLimit,
     } = parameters
@@ -60,7 +61,7 @@ export function createHistoryHandlers(
         rows: (signal) => curveRows(sources, asked, signal),
       }
     }
-    const asked = { ...question, after: parseKeyset(cursor, keySchema), limit }
+    const asked = { ...question, isReversed: order === 'desc', after: parseKeyset(cursor, keySchema), limit }
     return { columns: readingColumns, rows: (signal) => readingRows(sources, asked, signal) }
   }
 
@@ -84,7 +85,7 @@ export function createHistoryHandlers(
 }
 
 /** Parameters that would say nothing, or two things at once. */
-function refuseContradictions({ agg, interval, fill, maxPoints, downsample, cursor, limit }: Parameters): void {
+function refuseContradictions({ agg, interval, fill, maxPoints, downsample, order, cursor, limit }: Parameters): void {
   const isWhole = agg !== undefined || maxPoints !== undefined
   const refused: [isRefused: boolean, message: string, fields: string[]][] = [
     [(agg === undefined) !== (interval === undefined), 'agg and interval belong together.', ['agg', 'interval']],
@@ -92,6 +93,7 @@ function refuseContradictions({ agg, interval, fill, maxPoints, downsample, curs
     [downsample !== undefined && maxPoints === undefined, 'downsample belongs to maxPoints.', ['downsample']],
     [agg !== undefined && maxPoints !== undefined, 'Ask for agg or for maxPoints.', ['agg', 'maxPoints']],
     [isWhole && cursor !== undefined, 'An answer with agg or maxPoints has one page.', ['cursor']],
+    [isWhole && order !== undefined, 'An answer with agg or maxPoints comes oldest first.', ['order']],
     [isWhole && limit !== undefined, 'An answer with agg or maxPoints has no limit.', ['limit']],
   ]
   for (const [isRefused, message, fields] of refused)

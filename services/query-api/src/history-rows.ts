@@ -1,6 +1,6 @@
 import { maxHistoryLimit, type Aggregate, type Downsampling, type Fill } from '@flasktoria/contracts/rest-v1-history'
 import type { Period } from '@flasktoria/warehouse/queries'
-import type { Bucket, PageColumns, ReadingKey } from '@flasktoria/warehouse/queries-history'
+import type { Bucket, PageColumns, PageQuestion, ReadingKey } from '@flasktoria/warehouse/queries-history'
 import type { Cell, ColumnBatch } from '@flasktoria/warehouse/warehouse'
 import { BucketGatherer, bucketStart, type Grid } from './bucket-gatherer.ts'
 import { coverageOf, type Seam } from './coverage.ts'
@@ -27,14 +27,14 @@ export const intervalColumns = (aggregates: readonly Aggregate[]): Columns => ({
   ...Object.fromEntries(aggregates.map((name) => [name, name === 'count' ? 'bigint' : 'double'])),
 })
 
-/** Each reading, oldest first. */
+/** Each reading, oldest first unless that is reversed. */
 export async function* readingRows(
   sources: Sources,
-  question: SeriesQuestion & { after: ReadingKey | undefined; limit: number },
+  question: SeriesQuestion & { isReversed: boolean; after: ReadingKey | undefined; limit: number },
   signal: AbortSignal,
 ): Rows {
   const { recent, coverage } = look(sources, question)
-  const merge = new ReadingMerge(recent, question.limit)
+  const merge = new ReadingMerge(recent, question.limit, question.isReversed)
   const pages = sources.history?.pages({ ...question, limit: question.limit + 1 }, signal) ?? []
   for await (const page of pages) {
     yield readingBatch(merge.add(page))
@@ -97,7 +97,7 @@ export async function* curveRows(
 }
 
 /** The window as it is now, and what an answer covers that is made of it. */
-const look = ({ window, watermark }: Sources, question: SeriesQuestion & { after?: ReadingKey | undefined }) => ({
+const look = ({ window, watermark }: Sources, question: Omit<PageQuestion, 'limit'>) => ({
   recent: recentPoints(window, question),
   coverage: coverageOf(question, { window, watermark }, 'readings'),
 })

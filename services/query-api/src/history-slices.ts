@@ -1,5 +1,5 @@
 import type { Bucket, PageColumns, PageQuestion, ReadingKey } from '@flasktoria/warehouse/queries-history'
-import type { Period } from '@flasktoria/warehouse/queries'
+import { periodBehind, type Period } from '@flasktoria/warehouse/queries'
 
 // For engines that hold the answer of a statement as a whole: a long question is asked in slices of its period, each as long
 // as the rows of the one before suggest, so that neither the engine nor we ever hold much, and no slice is read in vain.
@@ -20,27 +20,31 @@ export async function* pagesInSlices(
   { pageRows, sliceMs }: { pageRows: number; sliceMs: number },
   ask: (page: PageQuestion) => AsyncIterable<PageColumns>,
 ): AsyncGenerator<PageColumns> {
-  let after = question.after
-  let start = Math.max(from, after?.timestamp ?? from)
+  const { isReversed = false } = question
+  let { after } = question
+  let rest: Period = after ? periodBehind(after.timestamp, { from, to }, isReversed) : { from, to }
   let span = sliceMs
-  while (start <= to && limit > 0) {
-    const end = Math.min(to, start + span - 1)
+  while (rest.from <= rest.to && limit > 0) {
+    const slice = isReversed
+      ? { from: Math.max(rest.from, rest.to - span + 1), to: rest.to }
+      : { from: rest.from, to: Math.min(rest.to, rest.from + span - 1) }
     const wanted = Math.min(pageRows, limit)
     let rows = 0
     let last: ReadingKey | undefined
-    for await (const columns of ask({ ...question, from: start, to: end, after, limit: wanted })) {
+    for await (const columns of ask({ ...question, ...slice, after, limit: wanted })) {
       rows += columns.timestamps.length
       last = lastKey(columns)
       yield columns
     }
     limit -= rows
     if (rows < wanted || last === undefined) {
-      start = end + 1
+      rest = isReversed ? { from, to: slice.from - 1 } : { from: slice.to + 1, to }
       after = undefined
       if (rows < wanted / growth) span *= growth
     } else {
-      if (span !== Infinity) span = Math.max(shortestMs, last.timestamp - start)
-      start = last.timestamp
+      const begin = isReversed ? rest.to : rest.from
+      if (span !== Infinity) span = Math.max(shortestMs, Math.abs(last.timestamp - begin))
+      rest = periodBehind(last.timestamp, rest, isReversed)
       after = last
     }
   }

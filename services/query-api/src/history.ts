@@ -125,7 +125,7 @@ export function createHistory(options: {
       })
     },
 
-    /** At most `limit` readings, oldest first, by column; words and doubles are among them. Never more than a batch is held. */
+    /** At most `limit` readings, in order, by column; words and doubles are among them. Never more than a batch is held. */
     pages(question: PageQuestion, signal: AbortSignal): AsyncGenerator<PageColumns> {
       const page = async function* (part: PageQuestion) {
         const sql = pageSql(warehouse.dialect, profile, part)

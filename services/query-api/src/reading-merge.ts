@@ -1,7 +1,6 @@
-import type { PageColumns, ReadingKey } from '@flasktoria/warehouse/queries-history'
+import type { PageColumns, PageQuestion, ReadingKey } from '@flasktoria/warehouse/queries-history'
 import { lastKey } from './history-slices.ts'
 import type { RecentWindow } from './recent-window.ts'
-import type { Period } from '@flasktoria/warehouse/queries'
 
 export type Point = ReadingKey & { value: number }
 
@@ -12,23 +11,21 @@ export const compareBytes = (a: string, b: string): number =>
 const compareKeys = (a: ReadingKey, b: ReadingKey): number =>
   a.timestamp - b.timestamp || compareBytes(a.sensor, b.sensor)
 
-/** What the window knows of some sensors behind a key, oldest first, each reading once. */
+const comparison = (isReversed = false) =>
+  isReversed ? (a: ReadingKey, b: ReadingKey) => compareKeys(b, a) : compareKeys
+
+/** What the window knows of some sensors behind a key, in order, each reading once. */
 export function recentPoints(
   window: RecentWindow,
-  {
-    vehicle,
-    sensors,
-    from,
-    to,
-    after,
-  }: Period & { vehicle: string; sensors: readonly string[]; after?: ReadingKey | undefined },
+  { vehicle, sensors, from, to, after, isReversed }: Omit<PageQuestion, 'limit'>,
 ): Point[] {
   const points = sensors.flatMap((sensor) => {
     const { timestamps, values } = window.readings(vehicle, sensor, { from, to })
     return timestamps.map((timestamp, index) => ({ timestamp, sensor, value: values[index]! }))
   })
-  const behind = after ? points.filter((point) => compareKeys(point, after) > 0) : points
-  return behind.toSorted(compareKeys)
+  const compare = comparison(isReversed)
+  const behind = after ? points.filter((point) => compare(point, after) > 0) : points
+  return behind.toSorted(compare)
 }
 
 /**
@@ -38,6 +35,7 @@ export function recentPoints(
 export class ReadingMerge {
   readonly #recent: readonly Point[]
   readonly #limit: number
+  readonly #compare: typeof compareKeys
   #position = 0
   #merged = createColumns()
   #mergedRows = 0
@@ -48,9 +46,10 @@ export class ReadingMerge {
   /** Behind it there are more; undefined: not that we know. */
   next: ReadingKey | undefined
 
-  constructor(recent: readonly Point[], limit: number) {
+  constructor(recent: readonly Point[], limit: number, isReversed = false) {
     this.#recent = recent
     this.#limit = limit
+    this.#compare = comparison(isReversed)
   }
 
   /** What can be told now that the history has said so much. */
@@ -60,7 +59,7 @@ export class ReadingMerge {
       const sensor = sensors[row]!
       if (Number.isNaN(values[row])) continue
       if (timestamp === this.#last?.timestamp && sensor === this.#last.sensor) continue
-      this.#addRecent(timestamp, sensor)
+      this.#addRecent({ timestamp, sensor })
       this.#push(timestamp, sensor, values[row]!)
     }
     this.#pageRows += timestamps.length
@@ -72,7 +71,7 @@ export class ReadingMerge {
   finish(): PageColumns {
     if (this.next) return createColumns()
     const cut = this.#pageRows > this.#limit ? this.#lastOfPage : undefined
-    this.#addRecent(cut?.timestamp ?? Infinity, cut?.sensor ?? '')
+    this.#addRecent(cut)
     this.next ??= cut
     return this.#take()
   }
@@ -83,12 +82,11 @@ export class ReadingMerge {
     return merged
   }
 
-  /** What stands before a reading of the history; one that stands in its very place is left out. */
-  #addRecent(timestamp: number, sensor: string): void {
+  /** What stands before a reading of the history, or all; one that stands in its very place is left out. */
+  #addRecent(end: ReadingKey | undefined): void {
     for (; this.#position < this.#recent.length && !this.next; this.#position++) {
       const point = this.#recent[this.#position]!
-      if (point.timestamp > timestamp) return
-      const order = compareKeys(point, { timestamp, sensor })
+      const order = end ? this.#compare(point, end) : -1
       if (order > 0) return
       if (order < 0) this.#push(point.timestamp, point.sensor, point.value)
     }
