@@ -149,6 +149,10 @@ beforeAll(async () => {
       response.setHeader('ETag', '"a-zstd"').setHeader('Vary', 'Accept-Encoding').end('z'.repeat(5_000))
       return
     }
+    if (incoming.url === '/api/v1/cut') {
+      response.write('a,1\r\n', () => response.destroy())
+      return
+    }
     if (incoming.url === '/api/v1/slow') {
       response.setHeader('X-Accel-Buffering', 'no').write('{"row":1}\n')
       rest.once('wanted', () => response.end('{"row":2}\n'))
@@ -221,6 +225,21 @@ describe('what nginx answers itself', () => {
     const { status, headers, body } = await ask(origin, '/nothing', '', 'HEAD')
     expect([status, headers['content-type'], body]).toEqual([404, 'application/json', ''])
   })
+})
+
+test('an answer that its service cuts off is cut off for the client', async () => {
+  const { status, body } = await ask(origin, '/api/v1/cut')
+  expect([status, body]).toEqual([200, '5\r\na,1\r\n\r\n'])
+})
+
+test('with origins listed, an error of nginx itself may be read by their pages only', async () => {
+  const listed = (text: string) =>
+    text.replace('default "*";', 'default ""; "https://a.test" $http_origin; "https://b.test" $http_origin;')
+  const port = await startOrigin({ queryApis: [api.port], streamHubs: [hub.port], edit: { 'upstreams.conf': listed } })
+  const allowed = async (from: string) =>
+    (await ask(port, '/nowhere', `Origin: ${from}\r\n`)).headers['access-control-allow-origin']
+  expect(await allowed('https://b.test')).toBe('https://b.test')
+  for (const other of ['https://b.test.evil', 'null', '*']) expect(await allowed(other)).toBe(undefined)
 })
 
 describe('the console', () => {
