@@ -2,7 +2,8 @@ import type { Series } from './series.ts'
 
 /** An answer of so many rows at most is one text, and carries its length. */
 const maxWholeRows = 8_192
-const rowsAtOnce = 1_024
+/** Few enough to be garbage before anything of them is moved to where old objects live. */
+const rowsAtOnce = 256
 const pieceLength = 65_536
 
 /**
@@ -29,7 +30,6 @@ export function* seriesJson(bySensor: ReadonlyMap<string, Series>): Generator<st
 
 /** Some rows of a series as the text of a JSON array. */
 export const valuesJson = ({ timestamps, values }: Series, from = 0, to = timestamps.length): string =>
-  // Objects for a moment: JSON.stringify writes numbers faster than templates do.
   JSON.stringify(timestamps.slice(from, to).map((timestamp, index) => ({ timestamp, value: values[from + index] })))
 
 /** One text when it is small; else a stream that is made as it is read. */

@@ -7,7 +7,6 @@ import { configSchema, optionNames } from '@flasktoria/query-api/config'
 import { fuelSensor, mapOf, socketUrl, speedSensor } from '@flasktoria/query-api/live-answers'
 import { start } from '@flasktoria/query-api/main'
 import { RecentWindow } from '@flasktoria/query-api/recent-window'
-import { seriesBody } from '@flasktoria/query-api/series-json'
 import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import { once } from 'node:events'
@@ -75,19 +74,23 @@ function createPlainApp() {
       updateWebSocket: socketUrl({ isSecure: false, host: 'h' }, 'a-client-of-the-bench'),
     }),
   )
+  const valuesOf = (vehicle: string, sensor: string, from: number) => {
+    const series = window.readings(vehicle, sensor, { from, to: Infinity })
+    return series.timestamps.map((timestamp, index) => ({ timestamp, value: series.values[index] }))
+  }
   app.get('/api/vehicle/:vehicle', (c) => {
     const vehicle = c.req.param('vehicle')
-    const valuesOf = (id: string) => {
-      const series = window.readings(vehicle, id, { from: Date.now() - 60_000, to: Infinity })
-      return series.timestamps.map((timestamp, index) => ({ timestamp, value: series.values[index] }))
+    const from = Date.now() - 60_000
+    const sensordata = {
+      fuel: valuesOf(vehicle, fuelSensor, from),
+      speed: valuesOf(vehicle, speedSensor, from),
+      kpi: [],
     }
-    const sensordata = { fuel: valuesOf(fuelSensor), speed: valuesOf(speedSensor), kpi: [] }
     return c.json({ name: `Vehicle ${vehicle}`, status: 'ok', sensors, sensordata })
   })
-  app.get('/api/sensordata/:vehicle', (c) => {
-    const series = window.readings(c.req.param('vehicle'), speedSensor, { from: 0, to: Infinity })
-    return c.body(seriesBody(new Map([[speedSensor, series]])), 200, { 'Content-Type': 'application/json' })
-  })
+  app.get('/api/sensordata/:vehicle', (c) =>
+    c.json({ [speedSensor]: valuesOf(c.req.param('vehicle'), speedSensor, 0) }),
+  )
   return app
 }
 
