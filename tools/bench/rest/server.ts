@@ -57,6 +57,11 @@ function speeds(vehicle: string, count: number, stepMs: number): Draft {
 }
 await log.append([speeds(vehicleId(0), 600, 1_000), speeds(vehicleId(1), readings, 1)])
 
+const valuesOf = (vehicle: string, sensor: string, from: number) => {
+  const series = window.readings(vehicle, sensor, { from, to: Infinity })
+  return series.timestamps.map((timestamp, index) => ({ timestamp, value: series.values[index] }))
+}
+
 /** As it was before there was anything to reuse: without cookies, limits and metrics, so cheaper than it really was. */
 function createPlainApp() {
   const app = new Hono()
@@ -74,10 +79,6 @@ function createPlainApp() {
       updateWebSocket: socketUrl({ isSecure: false, host: 'h' }, 'a-client-of-the-bench'),
     }),
   )
-  const valuesOf = (vehicle: string, sensor: string, from: number) => {
-    const series = window.readings(vehicle, sensor, { from, to: Infinity })
-    return series.timestamps.map((timestamp, index) => ({ timestamp, value: series.values[index] }))
-  }
   app.get('/api/vehicle/:vehicle', (c) => {
     const vehicle = c.req.param('vehicle')
     const from = Date.now() - 60_000
