@@ -1,11 +1,12 @@
 import { errorSchema } from '@flasktoria/contracts/problems'
+import { createLogger } from '@flasktoria/service-kit/logger'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import { WarehouseError, type Warehouse } from '@flasktoria/warehouse/warehouse'
 import { once } from 'node:events'
 import { get as getByNode, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { brotliDecompressSync, constants, gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { codings } from './compression.ts'
 import { createHttpServer } from './http-server.ts'
 import { createScriptedWarehouse } from './scripted-warehouse.ts'
@@ -134,6 +135,26 @@ test.for(['identity', ...codings])(
       { error: expect.objectContaining({ code: 'warehouse_unavailable' }) },
       '',
     ])
+  },
+)
+
+test.for(['json', 'ndjson', 'csv', 'parquet'])(
+  'an answer that breaks off is one line of the log, and nothing beside it: %s',
+  async (format) => {
+    const printed = ['error', 'info'].map((name) => vi.spyOn(console, name as 'error'))
+    onTestFinished(() => void vi.restoreAllMocks())
+    const logged: object[] = []
+    const logger = { ...createLogger('query-api', 'silent'), warn: (facts: object) => logged.push(facts) } as never
+    const { url } = await serve({ warehouse: breaking(), logger })
+    const response = await fetch(`${url}/api/v1/vehicles/v/history?sensors=a&from=1&format=${format}`)
+    let bytes = 0
+    const read = async () => {
+      for await (const piece of response.body!) bytes += piece.length
+    }
+    await expect(read()).rejects.toThrow('terminated')
+    expect(bytes).toBeGreaterThan(0)
+    expect(logged).toEqual([expect.objectContaining({ problem: 'warehouse_unavailable' })])
+    for (const method of printed) expect(method).not.toHaveBeenCalled()
   },
 )
 

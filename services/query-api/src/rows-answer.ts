@@ -61,11 +61,7 @@ function streamOf(
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        if (failure !== undefined) {
-          // What was said of it is on its way now.
-          await turn()
-          return controller.error(failure)
-        }
+        if (failure !== undefined) return cutOff(c, controller, failure)
         try {
           const { done, value } = await pieces.next()
           if (done) controller.close()
@@ -76,7 +72,7 @@ function streamOf(
           failure = error
           const said = writer.failure(problemBody(problem.code, c.get('requestId'), problem.message, problem.fields))
           // An empty piece is never written, and nobody would ask for the next one.
-          if (said === '') controller.error(error)
+          if (said === '') await cutOff(c, controller, error)
           else controller.enqueue(encoder.encode(said))
         }
       },
@@ -84,4 +80,15 @@ function streamOf(
     },
     { highWaterMark: 0 },
   )
+}
+
+/**
+ * Cuts the answer off, behind what was sent. The error of the stream alone would do it, but the server prints the stack of each,
+ * and this one has been reported.
+ */
+async function cutOff({ env }: Context<RequestEnv>, stream: ReadableStreamDefaultController, error: unknown) {
+  await turn()
+  const bindings = env as RequestEnv['Bindings'] | undefined
+  if (bindings?.outgoing) bindings.outgoing.destroy()
+  else stream.error(error)
 }
