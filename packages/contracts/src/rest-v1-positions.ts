@@ -221,8 +221,7 @@ export const positionOperations = {
     method: 'get',
     path: '/api/v1/vehicles/{vehicle_id}/stats',
     tag: 'history',
-    summary:
-      'How a vehicle was used in a period: moving, idle, too fast, how far, with how much fuel. Of the history only.',
+    summary: 'How a vehicle was used in a period: moving, idle, too fast, how far, with how much fuel.',
     request: { params: vehicleParams, query: z.object(useShape) },
     ok: {
       description: 'The sums. Zero and null where it reported nothing.',
@@ -241,7 +240,7 @@ export const positionOperations = {
     method: 'get',
     path: '/api/v1/stats',
     tag: 'history',
-    summary: 'How each vehicle was used in a period, those first that lead. Of the history only.',
+    summary: 'How each vehicle was used in a period, those first that lead.',
     request: {
       query: z.object({
         ...useShape,
@@ -294,7 +293,7 @@ export const positionOperations = {
     method: 'get',
     path: '/api/v1/history/bbox',
     tag: 'history',
-    summary: 'Who was in a box between two times. Of the history only.',
+    summary: 'Who was in a box between two times.',
     request: {
       query: z.object({
         west: decimalSchema(-180, 180).meta({ description: 'Degrees. Beyond `east`, the box spans the antimeridian.' }),

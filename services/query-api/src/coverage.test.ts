@@ -2,9 +2,10 @@ import type { Feed } from '@flasktoria/live-log/feed'
 import { formatCursor } from '@flasktoria/live-log/cursor'
 import type { Draft, Entry, LogFollower, Snapshot } from '@flasktoria/live-log/log'
 import { createMemoryLog } from '@flasktoria/live-log/log-memory'
+import type { Period } from '@flasktoria/warehouse/queries'
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { coverageOf } from './coverage.ts'
+import { coverageOf, handoverOf } from './coverage.ts'
 import { RecentWindow } from './recent-window.ts'
 import { mergeSeries, Series } from './series.ts'
 import { Watermark } from './watermark.ts'
@@ -123,9 +124,24 @@ class World {
   ask(from: number, to: number) {
     const recent = this.window.readings('v', 's', { from, to })
     const coverage = coverageOf({ from, to }, this, 'readings')
+    return { answer: mergeSeries(this.#history({ from, to }), recent).timestamps, coverage }
+  }
+  /** What sums are made of. */
+  askApart(from: number, to: number) {
+    const { past, recent, coverage } = handoverOf(
+      { from, to },
+      this,
+      'readings',
+      this.now,
+      (late) => this.window.readings('v', 's', late).length > 0,
+    )
+    const newest = this.window.readings('v', 's', recent)
+    return { answer: [...newest.timestamps, ...this.#history(past).timestamps], coverage }
+  }
+  #history({ from, to }: Period) {
     const past = new Series()
     for (const { ts, value } of this.stored) if (ts >= from && ts <= to) past.push(ts, value)
-    return { answer: mergeSeries(past.newestFirst(), recent).timestamps, coverage }
+    return past.newestFirst()
   }
 }
 
@@ -151,34 +167,37 @@ async function take(world: World, one: Step): Promise<void> {
   else if (one === 'sendAgain') await world.arrive(world.arrived.slice(-2))
 }
 
-test('history and window together have everything up to the cursor, each time once, but what arrived when they say', async () => {
-  let [complete, asked] = [0, 0]
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(8, 1_000), async (steps, maxReadings) => {
-      const world = new World(maxReadings)
-      await world.follow()
-      for (const one of steps) {
-        await take(world, one)
-        const [from, to] = [world.now - 80 * second, world.now]
-        const { answer, coverage } = world.ask(from, to)
-        const answered = new Set(answer)
-        expect(answer).toEqual([...answered].toSorted((a, b) => b - a))
-        const { cursor, mayLack } = coverage
-        const isBehindCursor = ({ epoch, seq }: Arrived) =>
-          cursor !== null && epoch === cursor.split('.')[0] && seq > Number.parseInt(cursor.split('.')[1]!, 36)
-        for (const record of world.arrived) {
-          if (record.ts < from || record.ts > to || answered.has(record.ts) || isBehindCursor(record)) continue
-          const isSaid = mayLack.some((lack) => record.at >= lack.from && record.at <= lack.to)
-          expect({ ...record, isSaid }).toEqual({ ...record, isSaid: true })
+test.each(['ask', 'askApart'] as const)(
+  'history and window (%s) have everything up to the cursor, each time once, but what arrived when they say',
+  async (way) => {
+    let [complete, asked] = [0, 0]
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.constantFrom(8, 1_000), async (steps, maxReadings) => {
+        const world = new World(maxReadings)
+        await world.follow()
+        for (const one of steps) {
+          await take(world, one)
+          const [from, to] = [world.now - 80 * second, world.now]
+          const { answer, coverage } = world[way](from, to)
+          const answered = new Set(answer)
+          expect(answer).toEqual([...answered].toSorted((a, b) => b - a))
+          const { cursor, mayLack } = coverage
+          const isBehindCursor = ({ epoch, seq }: Arrived) =>
+            cursor !== null && epoch === cursor.split('.')[0] && seq > Number.parseInt(cursor.split('.')[1]!, 36)
+          for (const record of world.arrived) {
+            if (record.ts < from || record.ts > to || answered.has(record.ts) || isBehindCursor(record)) continue
+            const isSaid = mayLack.some((lack) => record.at >= lack.from && record.at <= lack.to)
+            expect({ ...record, isSaid }).toEqual({ ...record, isSaid: true })
+          }
+          asked++
+          if (mayLack.length === 0) complete++
         }
-        asked++
-        if (mayLack.length === 0) complete++
-      }
-    }),
-    { numRuns: 400 },
-  )
-  expect(complete / asked).toBeGreaterThan(0.02)
-})
+      }),
+      { numRuns: 400 },
+    )
+    expect(complete / asked).toBeGreaterThan(0.02)
+  },
+)
 
 async function quietWorld() {
   const world = new World(1_000)
@@ -234,6 +253,29 @@ test('a log that is away, or was away for too long, is said; one that heals leav
   expect(world.ask(world.now, world.now).coverage.mayLack).toEqual([
     { from: world.now, to: world.now, reason: 'log_gap' },
   ])
+})
+
+test('an answer that sums up goes over to the window where that is whole, and says what the history may lack before', async () => {
+  const world = await quietWorld()
+  world.now += 100 * second
+  world.store()
+  world.report()
+  const at = world.now - retentionMs + 10 * second
+  const [from, to] = [begin, world.now]
+  expect(world.askApart(from, to).coverage).toMatchObject({
+    history: { from, to: at - 1 },
+    recent: { from: at, to },
+    mayLack: [],
+  })
+  await world.arrive([{ ts: at, value: 1 }])
+  expect(world.askApart(from, to)).toMatchObject({ answer: [at], coverage: { mayLack: [] } })
+  await world.arrive([{ ts: at - 1, value: 1 }])
+  expect(world.askApart(from, to)).toMatchObject({
+    answer: [at],
+    coverage: { mayLack: [{ from: world.watermark.completeTo(), to: world.now, reason: 'not_in_history' }] },
+  })
+  world.store()
+  expect(world.askApart(from, to).answer).toEqual([at, at - 1])
 })
 
 test('the window says when it was too full', async () => {

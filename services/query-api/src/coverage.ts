@@ -2,6 +2,7 @@ import type { Coverage } from '@flasktoria/contracts/coverage'
 import { formatCursor } from '@flasktoria/live-log/cursor'
 import type { Period } from '@flasktoria/warehouse/queries'
 import type { Lack } from './log-gaps.ts'
+import type { Arrivals } from './reading-ring.ts'
 import type { RecentKind, RecentWindow } from './recent-window.ts'
 import type { Watermark } from './watermark.ts'
 
@@ -29,15 +30,41 @@ export function coverageOf({ from, to }: Period, { window, watermark }: Seam, ki
   }
 }
 
-/** What an answer covers that is made of the history alone. */
-export function historyCoverage({ from, to }: Period, watermark: Seam['watermark']): Coverage {
+/** So far the clock of a vehicle may be ahead of ours. */
+const clockSlackMs = 10_000
+
+/** `past` is asked of the history, `recent` of the window; either ends before it begins where there is nothing to ask. */
+export type Handover = { past: Period; recent: Period; coverage: Coverage }
+
+/**
+ * Where an answer that sums up goes over from the history to the window: it never sees the readings that both know, so each
+ * tells of times of its own. The window tells from when on it missed nothing. What came late since the watermark, and
+ * happened before that, the history may not have yet: `hasArrived` looks whether there is any. As with `coverageOf`, ask the
+ * history in a later turn than this.
+ */
+export function handoverOf(
+  { from, to }: Period,
+  { window, watermark }: Seam,
+  kind: RecentKind,
+  now: number,
+  hasArrived: (late: Arrivals) => boolean,
+): Handover {
+  const whole = coverageOf({ from, to }, { window, watermark }, kind)
   const completeTo = watermark?.completeTo() ?? -Infinity
-  const lack = spanOf(Math.max(from, completeTo), to)
+  const at = watermark ? Math.max(...window.lacks(kind).map((lack) => lack.to)) + clockSlackMs : from
+  const past = { from, to: Math.min(to, at - 1) }
+  const recent = { from: Math.max(from, at), to }
+  const isLate = past.from <= past.to && hasArrived({ ...past, arrivedFrom: completeTo })
+  const late: Lack = { from: Math.max(from, completeTo), to: now, reason: 'not_in_history' }
   return {
-    history: spanOf(from, Math.min(to, completeTo)),
-    recent: null,
-    mayLack: lack ? [{ ...lack, reason: 'not_in_history' }] : [],
-    cursor: null,
+    past,
+    recent,
+    coverage: {
+      ...whole,
+      history: whole.history && spanOf(from, Math.min(past.to, whole.history.to)),
+      recent: whole.recent && spanOf(Math.max(recent.from, whole.recent.from), whole.recent.to),
+      mayLack: isLate ? [late] : whole.mayLack,
+    },
   }
 }
 

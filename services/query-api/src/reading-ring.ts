@@ -1,6 +1,9 @@
 import type { Period } from '@flasktoria/warehouse/queries'
 import { Series } from './series.ts'
 
+/** When what is asked for happened and, if that matters, since when it arrived. */
+export type Arrivals = Period & { arrivedFrom?: number }
+
 const initialCapacity = 16_384
 const minSweepInterval = 4_096
 
@@ -49,14 +52,26 @@ export class ReadingRing {
     if (this.#next >= this.#sweepAt) this.#sweep()
   }
 
+  /** Whose readings of a sensor are here. */
+  vehiclesWith(sensor: string, now: number): string[] {
+    this.#expire(now)
+    const suffix = seriesKey('', sensor)
+    return this.#newest
+      .entries()
+      .filter(([key, number]) => number >= this.#oldest && key.endsWith(suffix))
+      .map(([key]) => key.slice(0, -suffix.length))
+      .toArray()
+  }
+
   /** Newest first; of several readings of the same time the one that arrived last. */
-  read(vehicle: string, sensor: string, { from, to }: Period, now: number): Series {
+  read(vehicle: string, sensor: string, { from, to, arrivedFrom = -Infinity }: Arrivals, now: number): Series {
     this.#expire(now)
     const found = new Series()
-    const { capacity, timestamps, values, links } = this.#columns
-    let number = this.#newest.get(seriesKey(vehicle, sensor)) ?? -1
+    const { capacity, arrivals, timestamps, values, links } = this.#columns
+    let number = from <= to ? (this.#newest.get(seriesKey(vehicle, sensor)) ?? -1) : -1
     while (number >= this.#oldest) {
       const slot = number % capacity
+      if (arrivals[slot]! < arrivedFrom) break
       const timestamp = timestamps[slot]!
       if (timestamp >= from && timestamp <= to) found.push(timestamp, values[slot]!)
       if (links[slot] === 0) break

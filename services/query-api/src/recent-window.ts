@@ -5,7 +5,7 @@ import type { Entry, LogListener, Snapshot } from '@flasktoria/live-log/log'
 import type { Period } from '@flasktoria/warehouse/queries'
 import { keyOfAnomaly } from './anomalies.ts'
 import { LogGaps, type Lack } from './log-gaps.ts'
-import { ReadingRing } from './reading-ring.ts'
+import { ReadingRing, type Arrivals } from './reading-ring.ts'
 import type { Series } from './series.ts'
 
 export type Position = { vehicle: string; lat: number; long: number; timestamp: number }
@@ -111,15 +111,25 @@ export class RecentWindow implements LogListener {
   }
 
   /** Where a vehicle was, newest first, one position a timestamp; of several that came together the log keeps the newest. */
-  track(vehicle: string, period: Period): Position[] {
+  track(vehicle: string, period: Arrivals): Position[] {
     const now = this.#now()
     const { timestamps, values: lats } = this.#lats.read(vehicle, '', period, now)
     const { values: longs } = this.#longs.read(vehicle, '', period, now)
     return timestamps.map((timestamp, index) => ({ vehicle, timestamp, lat: lats[index]!, long: longs[index]! }))
   }
 
+  /** Whose positions are here. */
+  trackedVehicles(): string[] {
+    return this.#lats.vehiclesWith('', this.#now())
+  }
+
+  /** Whose readings of a sensor are here. */
+  vehiclesWith(sensor: string): string[] {
+    return this.#readings.vehiclesWith(sensor, this.#now())
+  }
+
   /** Newest first, one reading a timestamp. */
-  readings(vehicle: string, sensor: string, period: Period): Series {
+  readings(vehicle: string, sensor: string, period: Arrivals): Series {
     return this.#readings.read(vehicle, sensor, period, this.#now())
   }
 
