@@ -23,6 +23,14 @@ test('no fix lies further from the line than the tolerance, the ends stay, and t
   )
 })
 
+test('a bend is left out within the tolerance, and kept beyond it', () => {
+  const bend = [0, 0.001, 0].map((north, index) => ({ timestamp: index, lat: 47 + north, long: 9 + index / 100 }))
+  const metres = metresFromLine(bend[1]!, bend[0]!, bend[2]!)
+  expect(metres).toBeCloseTo(111.2, 1)
+  expect(simplify(bend, metres)).toEqual([bend[0], bend[2]])
+  expect(simplify(bend, metres - 0.1)).toEqual(bend)
+})
+
 test('a straight way is its two ends, whatever meridian it crosses', () => {
   const eastward = Array.from({ length: 21 }, (_, index) => ({
     timestamp: index,

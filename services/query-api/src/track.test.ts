@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { metresFromLine } from './simplify.ts'
+import { metresFromLine, simplify } from './simplify.ts'
 import { TrackBuilder, type TrackWishes } from './track.ts'
 
 const gapMs = 300_000
@@ -38,6 +38,24 @@ test('a track has at most the points asked for, and every fix before its cut lie
         const before = segment[after - 1] ?? segment[after]!
         expect(metresFromLine(fix, before, segment[after]!)).toBeLessThanOrEqual(toleranceMetres * 1.001)
       }
+    }),
+  )
+})
+
+test('a track is drawn as finely as it has room for, and says how coarsely that is', () => {
+  const tolerances = fc.constantFrom(0, 1, 10)
+  fc.assert(
+    fc.property(drive, tolerances, fc.integer({ min: 2, max: 40 }), (fixes, wished, maxPoints) => {
+      const together = fixes.map((fix, second) => ({ ...fix, timestamp: second * 1_000 }))
+      let [tolerance, off] = [wished, wished]
+      let points = simplify(together, tolerance)
+      while (points.length > maxPoints) {
+        tolerance = tolerance === 0 ? 1 : 2 * tolerance
+        off += tolerance
+        points = simplify(points, tolerance)
+      }
+      const { segments, toleranceMetres } = build(together, { toleranceMetres: wished, maxPoints })
+      expect({ segments, toleranceMetres }).toEqual({ segments: [points], toleranceMetres: off })
     }),
   )
 })
