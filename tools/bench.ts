@@ -7,10 +7,11 @@ import { benchHistory } from './bench/history.ts'
 import { benchHistoryDays } from './bench/history-days.ts'
 import { benchHistoryWriter } from './bench/history-writer.ts'
 import { benchHub } from './bench/hub.ts'
+import { scenarios } from './bench/hub/scenarios.ts'
 import { benchIngest } from './bench/ingest.ts'
 import { BadArguments, type Bench } from './bench/measure.ts'
 import { benchRest } from './bench/rest.ts'
-import { Sentence } from './servers/run.ts'
+import { say, Sentence } from './servers/run.ts'
 
 const benches: Record<string, (bench: Bench) => Promise<void>> = {
   hub: benchHub,
@@ -21,7 +22,7 @@ const benches: Record<string, (bench: Bench) => Promise<void>> = {
   rest: benchRest,
 }
 const usage =
-  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] | ingest|history|history-days|history-writer|rest [--rounds N]'
+  'usage: npm run bench -- hub [--scenario NAME]… [--seconds N] [--rounds N] [--quick] | ingest|history|history-days|history-writer|rest [--rounds N] [--quick]'
 
 /** A whole number from 1 on. */
 function wholeNumber(option: string, text: string): number {
@@ -35,9 +36,10 @@ function readArguments() {
     return parseArgs({
       allowPositionals: true,
       options: {
-        rounds: { type: 'string', default: '3' },
+        rounds: { type: 'string' },
         seconds: { type: 'string' },
         scenario: { type: 'string', multiple: true },
+        quick: { type: 'boolean', default: false },
       },
     })
   } catch (cause) {
@@ -51,14 +53,23 @@ async function main(): Promise<void> {
   const bench = Object.hasOwn(benches, name) ? benches[name] : undefined
   const isHubOnly = values.seconds !== undefined || values.scenario !== undefined
   if (!bench || more.length > 0 || (isHubOnly && name !== 'hub')) throw new BadArguments(usage)
-  const rounds = wholeNumber('rounds', values.rounds)
-  const seconds = wholeNumber('seconds', values.seconds ?? '10')
+  const { quick: isQuick, scenario } = values
+  const rounds = wholeNumber('rounds', values.rounds ?? (isQuick ? '1' : '3'))
+  const seconds = wholeNumber('seconds', values.seconds ?? (isQuick ? '2' : '10'))
   await using cleanup = new AsyncDisposableStack()
   const dir = mkdtempSync(join(tmpdir(), 'flasktoria-bench-'))
   cleanup.defer(() => rmSync(dir, { recursive: true, force: true }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => void cleanup.disposeAsync().finally(() => process.exit(1)))
-  await bench({ dir, rounds, seconds, scenarios: values.scenario ?? [], cleanup })
+  if (isQuick) say('a quick look: the loads are small, and the figures say little')
+  await bench({
+    dir,
+    rounds,
+    isQuick,
+    seconds,
+    scenarios: scenario ?? (isQuick ? ['few-10'] : Object.keys(scenarios)),
+    cleanup,
+  })
 }
 
 try {

@@ -87,11 +87,11 @@ const runs: Record<string, { file: string; words: string[] } | ((line: string) =
   'docker compose down': { file: composeTest, words: ["compose('down'"] },
   'npm run check': { file: '.ci/run', words: ['\nnpm run check\n'] },
   'npm run model': (line) => type(`${line} -- --runs 500`),
-  'npm run bench -- hub': (line) => type(`${line} --scenario few-10 --seconds 2 --rounds 1`),
-  'npm run bench -- ingest': (line) => type(`${line} --rounds 1`),
-  'npm run bench -- history': (line) => type(`${line} --rounds 1`),
-  'npm run bench -- history-writer': (line) => type(`${line} --rounds 1`),
-  'npm run bench -- rest': (line) => type(`${line} --rounds 1`),
+  'npm run bench -- hub': (line) => type(`${line} --quick`),
+  'npm run bench -- ingest': (line) => type(`${line} --quick`),
+  'npm run bench -- history': (line) => type(`${line} --quick`),
+  'npm run bench -- history-writer': (line) => type(`${line} --quick`),
+  'npm run bench -- rest': (line) => type(`${line} --quick`),
 }
 
 test.each(commands.map((line) => [line]))('%s', async (line) => {

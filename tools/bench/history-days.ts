@@ -8,7 +8,8 @@ import { say } from '../servers/run.ts'
 import { busyVehicle, dayMs, lastDay, quietVehicle, sensors, writeFleetHistory } from './fleet-history.ts'
 import { alternate, median, printResult, type Bench } from './measure.ts'
 
-const fleet = { days: 150, vehicles: 2_140, rowsPerDay: 133_333 }
+const full = { days: 150, vehicles: 2_140, rowsPerDay: 133_333 }
+const quick = { ...full, days: 5 }
 const questions = 50
 
 /** The same thing many times: what the middle one took, and the CPU time of all threads for each. */
@@ -25,9 +26,11 @@ async function repeat(ask: () => Promise<unknown>): Promise<Record<'p50 ms' | 'C
 }
 
 /** A day of one vehicle among twenty million rows, over HTTP and downsampled, by DuckDB; against an engine that looks for it without the day. */
-export async function benchHistoryDays({ dir, rounds, cleanup }: Bench): Promise<void> {
+export async function benchHistoryDays({ dir, rounds, isQuick, cleanup }: Bench): Promise<void> {
+  const fleet = isQuick ? quick : full
+  const millionRows = Math.round((fleet.days * fleet.rowsPerDay) / 1e5) / 10
   const directory = join(dir, 'history')
-  say('writing 20 million rows …')
+  say(`writing ${millionRows} million rows …`)
   await writeFleetHistory({ directory, ...fleet })
   const environment = { PORT: '0', LOG_LEVEL: 'warn', WAREHOUSE: 'duckdb', HISTORY_DIR: directory }
   const { url } = cleanup.use(
@@ -50,7 +53,7 @@ export async function benchHistoryDays({ dir, rounds, cleanup }: Bench): Promise
   })
   const [ours, , without] = Object.values(rows)
   printResult({
-    title: 'history-days: a day of one vehicle among 20 million rows, by DuckDB',
+    title: `history-days: a day of one vehicle among ${millionRows} million rows, by DuckDB`,
     conditions: { ...fleet, questions, rounds },
     rows,
     ratios: { 'time, without the day / ours': without!['p50 ms'] / ours!['p50 ms'] },

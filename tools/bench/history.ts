@@ -3,19 +3,29 @@ import { join } from 'node:path'
 import { freePort } from '../servers/daemon.ts'
 import { startHs2 } from '../servers/hs2.ts'
 import { benchAnswers } from './history/answers.ts'
-import { answer, duckdbFolder, fillEngine, rowsSql, smallSql, type Place } from './history/engine.ts'
+import { duckdbFolder, fillEngine, questionOf, rowsSql, smallSql, type Place } from './history/engine.ts'
 import { pythonWithHs2 } from './history/python.ts'
 import { alternate, median, printResult, type Bench, type Figures } from './measure.ts'
 import { linesOf, measuredCore, pin, runPinned, script } from './processes.ts'
 
 const engine = 'Spark Thrift Server 3.5.9'
-const fewRows = 200_000
-const manyRows = 2_000_000
-const questions = new Map([
-  [1, 40],
-  [8, 160],
-  [64, 256],
-])
+
+type Load = {
+  fewRows: number
+  manyRows: number
+  /** Small ones, by how many clients ask them at once. */
+  questions: Map<number, number>
+}
+const full: Load = {
+  fewRows: 200_000,
+  manyRows: 2_000_000,
+  questions: new Map([
+    [1, 40],
+    [8, 160],
+    [64, 256],
+  ]),
+}
+const quick: Load = { fewRows: 10_000, manyRows: 50_000, questions: new Map([[8, 16]]) }
 
 async function figuresOf(child: ReturnType<typeof pin>): Promise<Figures & { took?: number[] }> {
   try {
@@ -31,8 +41,10 @@ const node = (name: string, ...args: (string | number)[]) =>
 const inPython = (python: string, ...args: (string | number)[]) =>
   figuresOf(pin(measuredCore, [python, script('history/hs2_peers.py'), ...args.map(String)]))
 
-async function benchRows({ url, host, port, duckdb, python }: Place, rows: number, rounds: number): Promise<void> {
-  const isSmall = rows === fewRows
+async function benchRows(
+  { url, host, port, duckdb, python }: Place,
+  { rows, isSmall, rounds }: { rows: number; isSmall: boolean; rounds: number },
+): Promise<void> {
   // The first readings of few rows would measure how long the compilers of V8 take.
   const readings = isSmall ? 3 : 1
   const sql = rowsSql(rows)
@@ -76,8 +88,10 @@ async function summary(asking: Promise<Figures & { took?: number[] }>): Promise<
   }
 }
 
-async function benchSmall({ url, host, port, duckdb, python }: Place, clients: number, rounds: number): Promise<void> {
-  const count = questions.get(clients)!
+async function benchSmall(
+  { url, host, port, duckdb, python }: Place,
+  { clients, count, rounds }: { clients: number; count: number; rounds: number },
+): Promise<void> {
   const duckdbSql = smallSql.replace('bench_rows', 'sensor_history')
   const contestants: Record<string, () => Promise<Figures>> = {
     warehouse: () => summary(node('ask-small.ts', 'warehouse', url, smallSql, clients, count)),
@@ -102,15 +116,17 @@ async function benchSmall({ url, host, port, duckdb, python }: Place, clients: n
  * Out of a HiveServer2, against hive-driver as published, impyla and PyHive: many rows, complete answers, and small questions
  * of several clients. DuckDB reads the same rows beside it.
  */
-export async function benchHistory({ dir, rounds, cleanup }: Bench): Promise<void> {
+export async function benchHistory({ dir, rounds, isQuick, cleanup }: Bench): Promise<void> {
+  const { fewRows, manyRows, questions } = isQuick ? quick : full
   const python = await pythonWithHs2()
   const hs2 = await startHs2({ dir: join(dir, 'hs2'), port: await freePort(), heapMb: 4096 })
   cleanup.defer(() => hs2.stop())
-  await fillEngine(hs2.url, dir, manyRows, fewRows)
+  const question = questionOf(fewRows)
+  await fillEngine({ url: hs2.url, dir }, { rows: manyRows, duckdbRows: fewRows, question })
   const [{ host, port }] = parseHs2Url(hs2.url).endpoints as [{ host: string; port: number }]
   const place: Place = { url: hs2.url, host, port, duckdb: duckdbFolder(dir), python }
-  await benchRows(place, fewRows, rounds)
-  await benchAnswers(place, answer, rounds)
-  for (const clients of questions.keys()) await benchSmall(place, clients, rounds)
-  await benchRows(place, manyRows, 1)
+  await benchRows(place, { rows: fewRows, isSmall: true, rounds })
+  await benchAnswers(place, question, rounds)
+  for (const [clients, count] of questions) await benchSmall(place, { clients, count, rounds })
+  await benchRows(place, { rows: manyRows, isSmall: false, rounds: 1 })
 }

@@ -96,7 +96,7 @@ async function measureScenario(
 /** From Redis to browsers: stream-hub against what else one would take, and against the floor. */
 export async function benchHub(bench: Bench): Promise<void> {
   const { dir, cleanup } = bench
-  const chosen = bench.scenarios.length > 0 ? bench.scenarios : Object.keys(scenarios)
+  const chosen = bench.scenarios
   const unknown = chosen.filter((name) => !(name in scenarios))
   if (unknown.length > 0)
     throw new BadArguments(`there is no scenario ${unknown.join(', ')}; there are ${Object.keys(scenarios).join(', ')}`)

@@ -11,13 +11,11 @@ import { linesOf, measuredCore, pin, runPinned, script, until } from './processe
 import { typicalRecord, vehicles } from './typical-records.ts'
 
 const topic = 'bench.sensor'
-const records = 2_000_000
-/** One after the other, so many are enough to see what each costs. */
-const naiveRecords = 200_000
+const manyRecords = 2_000_000
 const partitions = 4
 
 /** Each vehicle says everything once in five seconds, keyless: one after the other, into the partitions in turn. */
-async function produce(brokers: string): Promise<void> {
+async function produce(brokers: string, records: number): Promise<void> {
   say(`producing ${records} records …`)
   await createTopics(brokers, [topic], partitions)
   const producer = new Kafka({ brokers: [brokers], logLevel: logLevel.ERROR }).producer()
@@ -66,7 +64,7 @@ async function readCounter(url: string, name: string): Promise<number> {
   )
 }
 
-async function runIngest(brokers: string, redisUrl: string) {
+async function runIngest(brokers: string, redisUrl: string, records: number) {
   const port = await freePort()
   const ingest = runPinned(measuredCore, ['services/kafka-ingest/src/main.ts'], {
     PORT: String(port),
@@ -112,20 +110,22 @@ async function runPeer(peer: ChildProcess) {
  * From Kafka to the live log in Redis, against consumers that do nothing with what they read, and a program that publishes
  * each record by itself. KAFKA_PYTHON names a Python with kafka-python, the client library of the old system.
  */
-export async function benchIngest({ dir, rounds, cleanup }: Bench): Promise<void> {
+export async function benchIngest({ dir, rounds, isQuick, cleanup }: Bench): Promise<void> {
+  const records = isQuick ? manyRecords / 20 : manyRecords
   const redis = await startRedis({ dir: join(dir, 'redis'), port: await freePort(), isPersistent: false })
   cleanup.defer(() => redis.stop())
   const kafka = await startKafka({ dir: join(dir, 'kafka'), port: await freePort(), controllerPort: await freePort() })
   cleanup.defer(() => kafka.stop())
-  await produce(kafka.url)
+  await produce(kafka.url, records)
   const node = (name: string, count: number, ...more: string[]) =>
     runPeer(runPinned(measuredCore, [script(name), kafka.url, topic, String(count), ...more]))
   const python = process.env['KAFKA_PYTHON']
   if (python === undefined) say('KAFKA_PYTHON names no Python with kafka-python: that peer is left out')
   const contestants: Record<string, () => Promise<ReturnType<typeof between>>> = {
-    'kafka-ingest': () => runIngest(kafka.url, redis.url),
+    'kafka-ingest': () => runIngest(kafka.url, redis.url, records),
     'kafkajs, no-op': () => node('kafkajs-noop.ts', records),
-    'kafkajs, one by one': () => node('eachmessage-publish.ts', naiveRecords, redis.url),
+    // So many are enough to see what each costs.
+    'kafkajs, one by one': () => node('eachmessage-publish.ts', records / 10, redis.url),
     ...(python !== undefined && {
       'kafka-python, no-op': () =>
         runPeer(pin(measuredCore, [python, script('kafka_python_noop.py'), kafka.url, topic, String(records)])),

@@ -10,9 +10,11 @@ export type Bench = {
   /** A folder of the run's own. */
   dir: string
   rounds: number
+  /** Small loads, to see that it runs: the figures say little. */
+  isQuick: boolean
   /** How long each measurement of the hub lasts. */
   seconds: number
-  /** Of the hub; none: all of them. */
+  /** Of the hub. */
   scenarios: readonly string[]
   /** Undone when the run is over, however it ends. */
   cleanup: AsyncDisposableStack

@@ -6,7 +6,6 @@ import type { ServedFleet } from './rest/server.ts'
 
 const fleet: ServedFleet = { vehicles: 10_000, readings: 20_000 }
 const connections = 16
-const seconds = 4
 
 type Question = { path: string; headers: Record<string, string>; movesPerSecond: number }
 
@@ -25,7 +24,8 @@ const questions: Record<string, Question> = {
 }
 
 /** What REST answers cost, against the same answers written anew for each request by the same libraries. */
-export async function benchRest({ rounds }: Bench): Promise<void> {
+export async function benchRest({ rounds, isQuick }: Bench): Promise<void> {
+  const seconds = isQuick ? 1 : 4
   const server = runPinned(measuredCore, [script('rest/server.ts'), JSON.stringify(fleet)])
   try {
     const urls: Record<string, string> = JSON.parse((await linesOf(server).next()).value ?? '')

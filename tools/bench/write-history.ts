@@ -1,4 +1,4 @@
-// The measured program of the history writer's benchmark. argv: `write` or `interpret`, and a folder.
+// The measured program of the history writer's benchmark. argv: `write` or `interpret`, a folder, and how many records.
 // Takes the same records either way; prints figures as JSON.
 import { sensorProfile } from '@flasktoria/kafka-ingest/built-in-profiles'
 import { openHistory } from '@flasktoria/kafka-ingest/history'
@@ -10,13 +10,14 @@ import { openFileStore } from '@flasktoria/warehouse/history-store-file'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { firstOffset, historyRecords as records, partitions } from './history-load.ts'
+import { firstOffset, historyRecords, partitions } from './history-load.ts'
 import { typicalRecord } from './typical-records.ts'
 
-const [mode, directory = ''] = process.argv.slice(2)
+const [mode, directory = '', wanted] = process.argv.slice(2)
+const records = Number(wanted)
 const batch = 2_000
 /** What the engine learns of its own code is no part of what a record costs. */
-const warmUpRecords = 400_000
+const warmUpRecords = Math.min(400_000, records)
 const firstTs = Date.UTC(2026, 10, 24)
 
 /** One after the other in memory, as a fetch brings them, and not as millions of objects that the collector has to look at. */
@@ -103,4 +104,5 @@ async function run(count: number, start: number, merges: number) {
 }
 
 await run(warmUpRecords, 0, 0)
-console.log(JSON.stringify(await run(records, firstOffset, mode === 'write' ? partitions : 0)))
+const merges = mode === 'write' && records >= historyRecords ? partitions : 0
+console.log(JSON.stringify(await run(records, firstOffset, merges)))

@@ -1,9 +1,7 @@
 import { freePort } from '../../servers/daemon.ts'
 import { alternate, cpuSeconds, printResult, rssMb, type Figures } from '../measure.ts'
 import { answersOk, linesOf, measuredCore, pin, runPinned, script, until } from '../processes.ts'
-import type { answer, Place } from './engine.ts'
-
-type Question = typeof answer
+import type { Place, Question } from './engine.ts'
 
 const pathOf = ({ vehicle, sensors, from, to }: Question) =>
   `/api/sensordata/${vehicle}?sensor_ids=${sensors.join()}&start_ts=${from}&end_ts=${to}`
