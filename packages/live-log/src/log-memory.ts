@@ -101,7 +101,7 @@ class Sequence {
     }
   }
 
-  append(drafts: readonly Draft[]): { entries: Entry[]; late: number; duplicates: number } {
+  append(drafts: Iterable<Draft>): { entries: Entry[]; late: number; duplicates: number } {
     const appendedAt = this.#limits.now()
     const added = { entries: [] as Entry[], late: 0, duplicates: 0 }
     for (const draft of drafts) {

@@ -91,8 +91,7 @@ class RedisWriter {
     })
   }
 
-  async append(drafts: readonly Draft[]): Promise<Appended> {
-    for (const draft of drafts) assertFits(draft)
+  async append(drafts: Iterable<Draft>): Promise<Appended> {
     const sum: Appended = { entries: 0, late: 0, duplicates: 0 }
     for (const part of partsOf(drafts)) {
       const { entries, late, duplicates } = await asUnavailable(this.#appendPart(part))
@@ -169,10 +168,12 @@ class RedisWriter {
   }
 }
 
-function* partsOf(drafts: readonly Draft[]): Generator<Draft[]> {
+/** @throws RangeError when it comes to a draft that fits into no line */
+function* partsOf(drafts: Iterable<Draft>): Generator<Draft[]> {
   let part: Draft[] = []
   let bytes = 0
   for (const draft of drafts) {
+    assertFits(draft)
     const size = Buffer.byteLength(draft.json) + Buffer.byteLength(draft.statusJson ?? '')
     if (part.length === maxBatchDrafts || (part.length > 0 && bytes + size > maxBatchBytes)) {
       yield part

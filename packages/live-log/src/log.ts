@@ -56,7 +56,7 @@ export interface LogWriter {
    * Appends atomically, in order. Rejects with `LogUnavailable` when the log can't be reached in time: the batch may then
    * have been appended all the same, and appending it again is harmless.
    */
-  append(drafts: readonly Draft[]): Promise<Appended>
+  append(drafts: Iterable<Draft>): Promise<Appended>
   /** Resolves when the log answers; rejects with `LogUnavailable`. */
   ping(): Promise<void>
   close(): Promise<void>

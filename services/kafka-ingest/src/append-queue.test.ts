@@ -16,7 +16,7 @@ function createQueue(intervalMs: number) {
   let answer = Promise.withResolvers<void>()
   const append = async (gathering: Gathering, signal: AbortSignal) => {
     signal.throwIfAborted()
-    appends.push(gathering.finish().drafts.map(({ vehicle }) => vehicle))
+    appends.push(Array.from(gathering.drafts(), ({ vehicle }) => vehicle))
     await Promise.race([answer.promise, new Promise((_, reject) => signal.addEventListener('abort', reject))])
   }
   const queue = new AppendQueue(() => new Gathering(transform), append, intervalMs)

@@ -9,12 +9,13 @@ const textTimeLength = 19 << 1
 
 export const isConfluent = (bytes: Buffer, from: number, to: number): boolean =>
   bytes[from] === confluentMagic && to - from > 5
-export const isSingleObject = (bytes: Buffer, from: number): boolean => bytes[from] === 0xc3 && bytes[from + 1] === 0x01
+export const isSingleObject = (bytes: Buffer, from: number, to: number): boolean =>
+  bytes[from] === 0xc3 && to - from > 1 && bytes[from + 1] === 0x01
 
 /** Which other framing a value plainly has. */
 export function otherFraming(bytes: Buffer, from: number, to: number): DecodeFailure | undefined {
   if (isConfluent(bytes, from, to)) return 'confluent_framing'
-  if (isSingleObject(bytes, from)) return 'single_object_framing'
+  if (isSingleObject(bytes, from, to)) return 'single_object_framing'
   if (bytes[from] === openingBrace) return 'json_text'
   return undefined
 }
@@ -37,7 +38,7 @@ export function avroGuard(record: avro.types.RecordType, { wanted, time }: Mappi
   return (bytes, from, to) => {
     const first = bytes[from]!
     if (isNeverZero && isConfluent(bytes, from, to)) return 'confluent_framing'
-    if (isNeverOdd && isSingleObject(bytes, from)) return 'single_object_framing'
+    if (isNeverOdd && isSingleObject(bytes, from, to)) return 'single_object_framing'
     if (isNeverOdd && first === openingBrace) return 'json_text'
     if (isTextTime ? first >= 0x80 : isLongTime && first === textTimeLength) return 'other_producer'
     return undefined

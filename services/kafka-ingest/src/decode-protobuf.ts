@@ -23,7 +23,7 @@ export function protobufPayload(descriptor: Uint8Array, name: string): Payload {
       const read: FieldReader = (bytes, from, to, slots) => {
         // No field has the number 0, and groups, whose wire type the other two would have, are not read.
         if (isConfluent(bytes, from, to)) return 'confluent_framing'
-        if (isSingleObject(bytes, from)) return 'single_object_framing'
+        if (isSingleObject(bytes, from, to)) return 'single_object_framing'
         if (bytes[from] === openingBrace) return 'json_text'
         cursor.begin(bytes, from, to, slots)
         readMessage(cursor, plan)

@@ -30,7 +30,7 @@ export function singleObjectReader(schemas: readonly { type: Type; reader: Field
   )
   if (twice) throw new ProfileError('two schema files say the same schema')
   return (bytes, from, to, slots) => {
-    if (!isSingleObject(bytes, from)) return otherFraming(bytes, from, to) ?? 'not_framed'
+    if (!isSingleObject(bytes, from, to)) return otherFraming(bytes, from, to) ?? 'not_framed'
     if (to - from < headerBytes) return 'malformed'
     const low = bytes.readUInt32LE(from + 2)
     const high = bytes.readUInt32LE(from + 6)

@@ -1,5 +1,6 @@
 import { identifierPattern } from '@flasktoria/contracts/identifiers'
 import * as fc from 'fast-check'
+import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { createInterpreter } from './interpret.ts'
 import { forms } from './test-forms.ts'
@@ -101,6 +102,18 @@ describe.each(names)('%s', (name) => {
     // Neither all nor none: otherwise nothing was put to the test.
     expect(taken).toBeGreaterThan(0)
     expect(taken).toBeLessThan(inputs)
+  })
+
+  test('what stands before and behind a value makes no difference', () => {
+    const around = [Buffer.from([0xc3, 0x01, 0x00]), Buffer.from([0x01, 0x00, 0x7b, 0x30])] as const
+    const differing: string[] = []
+    for (let count = 0; count < 20_000; count++) {
+      const bytes = draw(2) === 0 ? damaged(value, draw) : randomBytes(draw)
+      const from = around[0].length
+      const surrounded = profile.read(Buffer.concat([around[0], bytes, around[1]]), from, from + bytes.length)
+      if (!isDeepStrictEqual(surrounded, profile.read(bytes))) differing.push(bytes.toString('hex'))
+    }
+    expect(differing).toEqual([])
   })
 
   test('a record that breaks off is refused, wherever it does', () => {

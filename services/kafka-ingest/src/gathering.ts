@@ -18,6 +18,7 @@ export class Gathering {
   readonly #vehicles = new Map<string, Vehicle>()
   readonly #anomalies: Draft[] = []
   #facts = 0
+  #newestTs = -Infinity
 
   constructor(transform: Transform) {
     this.#transform = transform
@@ -28,27 +29,36 @@ export class Gathering {
     return this.#facts
   }
 
+  /** The latest event time; -Infinity: nothing came in. */
+  get newestTs(): number {
+    return this.#newestTs
+  }
+
+  /** For how many facts newer ones stand. */
+  get conflated(): number {
+    let told = this.#anomalies.length
+    for (const { fix, sensors } of this.#vehicles.values()) {
+      told += Number(fix !== undefined)
+      for (const series of sensors.values()) told += series.told
+    }
+    return this.#facts - told
+  }
+
   add(fact: Fact, raw: RawRecord): void {
     this.#facts++
+    if (fact.ts > this.#newestTs) this.#newestTs = fact.ts
     if (fact.kind === 'anomaly') this.#anomalies.push(this.#transform.anomaly(fact, raw))
     else if (fact.kind === 'fix') this.#addFix(fact)
     else this.#addReading(fact)
   }
 
-  /** What is to be appended, and for how many facts newer ones stand. */
-  finish(): { drafts: Draft[]; conflated: number } {
-    const drafts: Draft[] = []
-    let told = this.#anomalies.length
+  /** What is to be appended, each made when it is asked for: all of a backlog at once would be garbage that lives for long. */
+  *drafts(): Generator<Draft, void> {
     for (const { fix, sensors } of this.#vehicles.values()) {
-      if (fix) {
-        drafts.push(this.#transform.fix(fix))
-        told++
-      }
-      for (const series of sensors.values()) {
-        told += this.#tell(series, drafts)
-      }
+      if (fix) yield this.#transform.fix(fix)
+      for (const series of sensors.values()) yield* this.#tell(series)
     }
-    return { drafts: [...drafts, ...this.#anomalies], conflated: this.#facts - told }
+    yield* this.#anomalies
   }
 
   #addFix(fix: Fix): void {
@@ -69,17 +79,16 @@ export class Gathering {
     return vehicle
   }
 
-  /** Answers how many facts stand in what it tells. */
-  #tell(series: Series, drafts: Draft[]): number {
+  *#tell(series: Series): Generator<Draft, void> {
     const { newest, times, values } = series.finish()
     let next = 0
     for (let end = maxValues; end < times.length; end += maxValues) {
       const last = { ...newest, ts: times[end - 1]!, value: values[end - 1]!, text: String(values[end - 1]) }
-      drafts.push(this.#transform.readings(last, times.slice(next, end), values.slice(next, end)))
+      yield this.#transform.readings(last, times.slice(next, end), values.slice(next, end))
       next = end
     }
-    drafts.push(this.#transform.readings(newest, times.slice(next), values.slice(next)))
-    return times.length + Number(newest.value === null)
+    const isWhole = next === 0
+    yield this.#transform.readings(newest, isWhole ? times : times.slice(next), isWhole ? values : values.slice(next))
   }
 }
 
@@ -106,6 +115,12 @@ class Series {
     this.#values.push(value)
   }
 
+  /** How many facts stand in it. */
+  get told(): number {
+    const { newest, times } = this.finish()
+    return times.length + Number(newest.value === null)
+  }
+
   /** By time; of equal times the last one that came. */
   finish(): { newest: Reading; times: readonly number[]; values: readonly number[] } {
     if (!this.#isAscending) {
@@ -115,6 +130,7 @@ class Series {
         .filter((place, index, all) => times[place] !== times[all[index + 1] ?? -1])
       this.#times = order.map((place) => times[place]!)
       this.#values = order.map((place) => values[place]!)
+      this.#isAscending = true
     }
     return { newest: this.#newest, times: this.#times, values: this.#values }
   }

@@ -32,8 +32,8 @@ export function createInterpreter({ earliestTs, maxAheadMs, sensors = [] }: Inte
   const limited = sensors.filter(({ min, max }) => min !== undefined || max !== undefined)
   const limits = new Map(limited.map(({ id, min = -Infinity, max = Infinity }) => [id, { min, max }]))
 
-  return (raw: Pick<RawRecord, 'profile' | 'value'>, now: number): Interpreted => {
-    const decoded = raw.profile.read(raw.value)
+  return (raw: Pick<RawRecord, 'profile' | 'value' | 'decode'>, now: number): Interpreted => {
+    const decoded = raw.decode?.() ?? raw.profile.read(raw.value)
     if (!decoded.ok) return decoded
     const window = { from: earliestTs, to: now + maxAheadMs }
     if (decoded.kind === 'sensor') return withinLimits(validateSensor(decoded, window))

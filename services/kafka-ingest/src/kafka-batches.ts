@@ -6,7 +6,7 @@ import type { Codec } from './kafka-codecs.ts'
 import { Cursor } from './decode-cursor.ts'
 import { malformed } from './decode.ts'
 import type { HeaderValue, RawRecord } from './record-source.ts'
-import type { TopicProfile } from './topic-profile.ts'
+import type { Decoded, TopicProfile } from './topic-profile.ts'
 
 /** That of kafkajs. */
 type Decoder = {
@@ -125,6 +125,11 @@ class KafkaRecord implements RawRecord {
 
   get value(): Buffer | null {
     return this.#valueLength < 0 ? null : this.#bytes.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
+  }
+
+  decode(): Decoded {
+    if (this.#valueLength < 0) return this.profile.read(null)
+    return this.profile.read(this.#bytes, this.#valueAt, this.#valueAt + this.#valueLength)
   }
 
   get attached(): NonNullable<RawRecord['attached']> {

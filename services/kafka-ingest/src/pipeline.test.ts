@@ -25,8 +25,9 @@ const logAwayFor = (outages: number) => {
     append: (drafts) => {
       calls.push('append')
       if (appendsAway-- > 0) return Promise.reject(new LogUnavailable('away'))
-      batches.push(drafts)
-      return Promise.resolve({ entries: drafts.length, late: 0, duplicates: 0 })
+      const batch = [...drafts]
+      batches.push(batch)
+      return Promise.resolve({ entries: batch.length, late: 0, duplicates: 0 })
     },
     ping: () => {
       calls.push('ping')

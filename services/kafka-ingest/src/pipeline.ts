@@ -1,4 +1,4 @@
-import { LogUnavailable, type Draft, type LogWriter } from '@flasktoria/live-log/log'
+import { LogUnavailable, type LogWriter } from '@flasktoria/live-log/log'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppendQueue } from './append-queue.ts'
@@ -67,25 +67,23 @@ export function createPipeline(parts: Parts): Pipeline {
     return firstTs
   }
 
-  const append = async (drafts: readonly Draft[]) => {
+  const append = async (gathering: Gathering) => {
     const endTimer = metrics.appendSeconds.startTimer()
-    const { entries, late, duplicates } = await log.append(drafts)
+    const { entries, late, duplicates } = await log.append(gathering.drafts())
     endTimer()
-    for (const { eventTs } of drafts)
-      if (eventTs > (newestEventTs ?? -Infinity)) newestEventTs = Math.min(eventTs, now())
-    metrics.appendEntries.observe(drafts.length)
+    if (gathering.newestTs > (newestEventTs ?? -Infinity)) newestEventTs = Math.min(gathering.newestTs, now())
+    metrics.conflated.inc(gathering.conflated)
+    metrics.appendEntries.observe(entries)
     metrics.appended.inc(entries)
     metrics.late.inc(late)
     metrics.duplicates.inc(duplicates)
   }
 
   const appendPatiently = async (gathering: Gathering, signal: AbortSignal) => {
-    const { drafts, conflated } = gathering.finish()
-    metrics.conflated.inc(conflated)
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, maxBackoffMs)) {
       signal.throwIfAborted()
       try {
-        await append(drafts)
+        await append(gathering)
         if (trouble) logger.info({ awayMs: now() - trouble.since }, 'the live log is back')
         trouble = undefined
         return

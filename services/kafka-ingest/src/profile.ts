@@ -45,13 +45,13 @@ function profileOf({ name, kind }: ProfileSpec, mapping: Mapping, chain: Chain):
   return {
     name,
     kind,
-    read: (value): Decoded => {
-      if (value === null) return tombstone
-      if (value.length > maxRecordBytes) return oversized
-      if (value.length === 0) return notWellFormed
+    read: (bytes, from = 0, to = bytes?.length ?? 0): Decoded => {
+      if (bytes === null) return tombstone
+      if (to - from > maxRecordBytes) return oversized
+      if (to === from) return notWellFormed
       for (const slot of filled) slots[slot] = undefined
       try {
-        const reason = read(value, 0, value.length, slots)
+        const reason = read(bytes, from, to, slots)
         return reason === undefined ? map(slots) : { ok: false, reason }
       } catch {
         return notWellFormed

@@ -1,4 +1,4 @@
-import type { TopicProfile } from './topic-profile.ts'
+import type { Decoded, TopicProfile } from './topic-profile.ts'
 
 /** One record as it came, wherever it came from. */
 export type RawRecord = {
@@ -14,6 +14,8 @@ export type RawRecord = {
   readonly attached?: { key: Buffer | null; headers: Readonly<Record<string, HeaderValue>> }
   /** Null: a tombstone. */
   value: Buffer | null
+  /** What its profile reads in it, without a copy of the value; absent where the value is there anyway. */
+  decode?(): Decoded
   /** When the producer or the broker stamped it, epoch ms. */
   timestamp: number
 }

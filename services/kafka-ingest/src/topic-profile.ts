@@ -52,8 +52,11 @@ export type Decoded = SensorFields | FixFields | AnomalyFields | Undecoded
 export type TopicProfile = {
   readonly name: string
   readonly kind: 'sensor' | 'anomaly'
-  /** Never throws. What it lets through is well-formed, not yet sense: most records with flipped bits still decode. */
-  read(value: Buffer | null): Decoded
+  /**
+   * Reads the value that stands between two positions: all of it, unless they are given. Never throws. What it lets through is
+   * well-formed, not yet sense: most records with flipped bits still decode.
+   */
+  read(bytes: Buffer | null, from?: number, to?: number): Decoded
   /** Where the writers' schemas are elsewhere; absent: everything is known from the start. */
   readonly schemas?: FetchedSchemas
 }
