@@ -47,7 +47,7 @@ test('a track is drawn as finely as it has room for, and says how coarsely that 
   fc.assert(
     fc.property(drive, tolerances, fc.integer({ min: 2, max: 40 }), (fixes, wished, maxPoints) => {
       const together = fixes.map((fix, second) => ({ ...fix, timestamp: second * 1_000 }))
-      let [tolerance, off] = [wished, wished]
+      let [tolerance, off]: [number, number] = [wished, wished]
       let points = simplify(together, tolerance)
       while (points.length > maxPoints) {
         tolerance = tolerance === 0 ? 1 : 2 * tolerance
