@@ -4,7 +4,7 @@ import { ownRedis, redisUrl } from '@flasktoria/live-log/testing-redis'
 import { createLogger } from '@flasktoria/service-kit/logger'
 import { createMetrics } from '@flasktoria/service-kit/metrics'
 import { randomUUID } from 'node:crypto'
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { describe, test, vi, type TestContext } from 'vitest'
 import type { PresenceLimits } from './presence.ts'
 import { VehicleWatch } from './vehicle-watch.ts'
 
@@ -14,7 +14,7 @@ const limits: PresenceLimits = { staleMinMs: 2_500, staleMaxMs: 2_500, offlineMi
 const logger = createLogger('test', 'silent')
 
 /** One log; `report` is what arrives in it, `said` what is said of the vehicles. */
-async function openWorld(url = redisUrl()) {
+async function openWorld({ onTestFinished }: TestContext, url = redisUrl()) {
   const settings = { url, prefix: `test-${randomUUID()}` }
   const log = createRedisLog(settings)
   onTestFinished(() => log.close())
@@ -42,7 +42,7 @@ async function openWorld(url = redisUrl()) {
 }
 
 /** An instance that watches, with connections of its own, and can be ended as by a kill. */
-function startWatch(settings: { url: string; prefix: string }) {
+function startWatch({ onTestFinished }: TestContext, settings: { url: string; prefix: string }) {
   const lease = createRedisLease({ ...settings, name: 'vehicle-watch' })
   const log = createRedisLog(settings)
   const metrics = createMetrics('test')
@@ -61,60 +61,67 @@ function startWatch(settings: { url: string; prefix: string }) {
 
 const soon = { timeout: 10_000, interval: 50 }
 
-test('of two instances one watches, and each change is said once', async () => {
-  const { settings, said, report } = await openWorld()
-  const [first, second] = [startWatch(settings), startWatch(settings)]
-  await report('v', 'w')
-  await expect.poll(() => said.toSorted(), soon).toEqual(['v online', 'w online'])
-  await expect.poll(() => said.slice(2).toSorted(), soon).toEqual(['v stale', 'w stale'])
-  await expect.poll(() => said.slice(4).toSorted(), soon).toEqual(['v offline', 'w offline'])
-  await report('v')
-  await expect.poll(() => said.slice(6), soon).toEqual(['v online'])
-  expect([await first.isWatching(), await second.isWatching()].filter(Boolean)).toHaveLength(1)
-})
+// Each of them waits for seconds until vehicles are offline.
+describe.concurrent('the watch over the vehicles', () => {
+  test('of two instances one watches, and each change is said once', async (context) => {
+    const { expect } = context
+    const { settings, said, report } = await openWorld(context)
+    const [first, second] = [startWatch(context, settings), startWatch(context, settings)]
+    await report('v', 'w')
+    await expect.poll(() => said.toSorted(), soon).toEqual(['v online', 'w online'])
+    await expect.poll(() => said.slice(2).toSorted(), soon).toEqual(['v stale', 'w stale'])
+    await expect.poll(() => said.slice(4).toSorted(), soon).toEqual(['v offline', 'w offline'])
+    await report('v')
+    await expect.poll(() => said.slice(6), soon).toEqual(['v online'])
+    expect([await first.isWatching(), await second.isWatching()].filter(Boolean)).toHaveLength(1)
+  })
 
-test('when the one that watches dies, another one takes over within five seconds and says nothing that is not so', async () => {
-  const { settings, said, report, keepReporting } = await openWorld()
-  const first = startWatch(settings)
-  keepReporting('here', 'too')
-  await report('gone')
-  await expect.poll(() => said.length, soon).toBe(3)
-  const second = startWatch(settings)
-  await expect.poll(() => said, soon).toContain('gone offline')
-  const before = [...said]
-  expect(await second.isWatching()).toBe(false)
+  test('when the one that watches dies, another one takes over within five seconds and says nothing that is not so', async (context) => {
+    const { expect } = context
+    const { settings, said, report, keepReporting } = await openWorld(context)
+    const first = startWatch(context, settings)
+    keepReporting('here', 'too')
+    await report('gone')
+    await expect.poll(() => said.length, soon).toBe(3)
+    const second = startWatch(context, settings)
+    await expect.poll(() => said, soon).toContain('gone offline')
+    const before = [...said]
+    expect(await second.isWatching()).toBe(false)
 
-  await first.kill()
-  const killedAt = performance.now()
-  await expect.poll(second.isWatching, soon).toBe(true)
-  expect(performance.now() - killedAt).toBeLessThan(5_000)
-  expect(said).toEqual(before)
-  await report('gone')
-  await expect.poll(() => said.slice(before.length), soon).toEqual(['gone online'])
-})
+    await first.kill()
+    const killedAt = performance.now()
+    await expect.poll(second.isWatching, soon).toBe(true)
+    expect(performance.now() - killedAt).toBeLessThan(5_000)
+    expect(said).toEqual(before)
+    await report('gone')
+    await expect.poll(() => said.slice(before.length), soon).toEqual(['gone online'])
+  })
 
-test('one that ends makes room at once', async () => {
-  const { settings, report } = await openWorld()
-  await report('v')
-  const first = startWatch(settings)
-  await expect.poll(first.isWatching, soon).toBe(true)
-  const second = startWatch(settings)
-  await first.watch[Symbol.asyncDispose]()
-  await expect.poll(second.isWatching, { timeout: 2_000, interval: 50 }).toBe(true)
-})
+  test('one that ends makes room at once', async (context) => {
+    const { expect } = context
+    const { settings, report } = await openWorld(context)
+    await report('v')
+    const first = startWatch(context, settings)
+    await expect.poll(first.isWatching, soon).toBe(true)
+    const second = startWatch(context, settings)
+    await first.watch[Symbol.asyncDispose]()
+    await expect.poll(second.isWatching, { timeout: 2_000, interval: 50 }).toBe(true)
+  })
 
-test('while Redis stands still, or is away, no vehicle gets worse; and those that are gone do after it', async () => {
-  await using server = await ownRedis()
-  const { settings, said, report, keepReporting } = await openWorld(server.url)
-  startWatch(settings)
-  const stop = keepReporting('v')
-  await report('gone')
-  await expect.poll(() => said.toSorted(), soon).toEqual(['gone online', 'v online'])
-  server.freeze()
-  const until = Date.now() + 6_000
-  await expect.poll(() => Date.now() > until, { timeout: 8_000 }).toBe(true)
-  server.thaw()
-  await expect.poll(() => said.slice(2), soon).toEqual(['gone stale', 'gone offline'])
-  stop()
-  await expect.poll(() => said.slice(4), soon).toEqual(['v stale', 'v offline'])
+  test('while Redis stands still, or is away, no vehicle gets worse; and those that are gone do after it', async (context) => {
+    const { expect } = context
+    await using server = await ownRedis()
+    const { settings, said, report, keepReporting } = await openWorld(context, server.url)
+    startWatch(context, settings)
+    const stop = keepReporting('v')
+    await report('gone')
+    await expect.poll(() => said.toSorted(), soon).toEqual(['gone online', 'v online'])
+    server.freeze()
+    const until = Date.now() + 6_000
+    await expect.poll(() => Date.now() > until, { timeout: 8_000 }).toBe(true)
+    server.thaw()
+    await expect.poll(() => said.slice(2), soon).toEqual(['gone stale', 'gone offline'])
+    stop()
+    await expect.poll(() => said.slice(4), soon).toEqual(['v stale', 'v offline'])
+  })
 })
