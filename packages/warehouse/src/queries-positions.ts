@@ -1,5 +1,14 @@
 import type { Dialect } from './dialect.ts'
-import { equals, numberCell, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import {
+  equals,
+  isInRange,
+  numberCell,
+  rowsOf,
+  textCell,
+  timestampOf,
+  type Period,
+  type VehicleRange,
+} from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch } from './warehouse.ts'
 
@@ -15,6 +24,8 @@ export type TrackQuestion = Period & { vehicle: string; limit: number }
 type FleetPage = Period & { after?: string | undefined; limit: number }
 export type LatestQuestion = FleetPage
 export type VisitorsQuestion = FleetPage & {
+  /** Only these. */
+  vehicles?: VehicleRange | undefined
   box: Box
   /** Who was not seen in the box for longer came anew. */
   gapMs: number
@@ -113,13 +124,24 @@ function isInside({ west, south, east, north }: Box): string {
   return `${lat} AND (p_long >= ${double(west)} OR p_long <= ${double(east)})`
 }
 
+function insideOf(dialect: Dialect, profile: TableProfile, question: VisitorsQuestion): string {
+  const { after, vehicles, box } = question
+  const where = behind(dialect, profile, after)
+  if (vehicles) where.push(isInRange(dialect, profile.sensor.vehicle, vehicles))
+  return `${fixesOf(dialect, profile, where, question)} WHERE ${isInside(box)}`
+}
+
+/** How many positions each vehicle has in a box in a period, in the order of their ids. */
+export const visitorCountsSql = (dialect: Dialect, profile: TableProfile, question: VisitorsQuestion): string =>
+  `SELECT p_vehicle, COUNT(*) AS p_fixes FROM ${insideOf(dialect, profile, question)} ` +
+  `GROUP BY p_vehicle ORDER BY p_vehicle LIMIT ${dialect.integer(question.limit)}`
+
 /** Who was in a box in a period, in the order of their ids; `readVisitors` reads the answer. */
 export function visitorsSql(dialect: Dialect, profile: TableProfile, question: VisitorsQuestion): string {
-  const fixes = fixesOf(dialect, profile, behind(dialect, profile, question.after), question)
-  const newestFirst = over('p_ts DESC, p_lat, p_long')
+  const inTime = over('p_ts, p_lat DESC, p_long DESC')
   const inside =
-    `SELECT p_vehicle, p_ts, LAG(p_ts) ${over('p_ts')} AS p_before, FIRST_VALUE(p_lat) ${newestFirst} AS p_last_lat, ` +
-    `FIRST_VALUE(p_long) ${newestFirst} AS p_last_long FROM ${fixes} WHERE ${isInside(question.box)}`
+    `SELECT p_vehicle, p_ts, p_lat, p_long, LAG(p_ts) ${inTime} AS p_before, LEAD(p_ts) ${inTime} AS p_then ` +
+    `FROM ${insideOf(dialect, profile, question)}`
   const isArrival = `p_before IS NULL OR p_ts - p_before > ${dialect.integer(question.gapMs)}`
   const columns = [
     'p_vehicle',
@@ -127,8 +149,8 @@ export function visitorsSql(dialect: Dialect, profile: TableProfile, question: V
     'MAX(p_ts) AS p_last',
     'COUNT(*) AS p_fixes',
     `COUNT(CASE WHEN ${isArrival} THEN 1 END) AS p_visits`,
-    'MIN(p_last_lat) AS p_lat',
-    'MIN(p_last_long) AS p_long',
+    'MAX(CASE WHEN p_then IS NULL THEN p_lat END) AS p_last_lat',
+    'MAX(CASE WHEN p_then IS NULL THEN p_long END) AS p_last_long',
   ]
   return (
     `SELECT ${columns.join(', ')} FROM (${inside}) i GROUP BY p_vehicle ` +

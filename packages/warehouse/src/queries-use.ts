@@ -1,5 +1,15 @@
 import type { Dialect } from './dialect.ts'
-import { equals, numberCell, numberOf, rowsOf, textCell, timestampOf, type Period } from './queries.ts'
+import {
+  equals,
+  isInRange,
+  numberCell,
+  numberOf,
+  rowsOf,
+  textCell,
+  timestampOf,
+  type Period,
+  type VehicleRange,
+} from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
 import type { ColumnBatch } from './warehouse.ts'
 
@@ -10,8 +20,6 @@ type UseQuestion = Period & {
   sensor: string
   limit: number
 }
-/** Both belong to it; ids are ordered by their bytes. */
-export type VehicleRange = { first: string; last: string }
 export type VehicleReadings = { vehicle: string; readings: number }
 export type DrivingQuestion = UseQuestion & {
   /** km/h. A vehicle that is faster moves. */
@@ -67,10 +75,7 @@ function readingsOf(
   const { sensor: table } = profile
   const where = [equals(dialect, table.sensor, sensor)]
   if (vehicle !== undefined) where.push(equals(dialect, table.vehicle, vehicle))
-  if (vehicles) {
-    const [first, last] = [vehicles.first, vehicles.last].map(dialect.text)
-    where.push(`${dialect.identifier(table.vehicle)} BETWEEN ${first} AND ${last}`)
-  }
+  if (vehicles) where.push(isInRange(dialect, table.vehicle, vehicles))
   const columns = [
     `${dialect.identifier(table.vehicle)} AS u_vehicle`,
     `${timestampOf(dialect, table)} AS u_ts`,

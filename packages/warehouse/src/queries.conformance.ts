@@ -11,7 +11,15 @@ import {
   readAnomalyCounts,
 } from './queries-anomalies.ts'
 import { bucketsSql, pageSql, readBuckets, readPage } from './queries-history.ts'
-import { latestSql, readLatest, readTrack, readVisitors, trackSql, visitorsSql } from './queries-positions.ts'
+import {
+  latestSql,
+  readLatest,
+  readTrack,
+  readVisitors,
+  trackSql,
+  visitorCountsSql,
+  visitorsSql,
+} from './queries-positions.ts'
 import { countsSql, drivingSql, fuelUseSql, readCounts, readDriving, readFuelUse } from './queries-use.ts'
 import { readReadings, readSpeedUse, readingsSql, speedUseSql, type Period } from './queries.ts'
 import type { TableProfile } from './table-profile.ts'
@@ -62,8 +70,11 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
   const box = fc
     .record({ west: degrees(180), east: degrees(180), one: degrees(90), other: degrees(90) })
     .map(({ west, east, one, other }) => ({ west, east, south: Math.min(one, other), north: Math.max(one, other) }))
-  const vehicles = optional(fc.record({ first: vehicle, last: vehicle }))
+  const vehicles = optional(
+    fc.tuple(vehicle, vehicle).map(([a, b]) => (a < b ? { first: a, last: b } : { first: b, last: a })),
+  )
   const use = { vehicle: optional(vehicle), vehicles, sensor, limit }
+  const visits = { after: optional(vehicle), vehicles, limit, box, gapMs: fc.integer({ min: 0, max: dayMs }) }
   return [
     kind('readings', withPeriod({ vehicle, sensors, limit }), readingsSql, readReadings),
     kind(
@@ -106,12 +117,8 @@ export function queryKinds({ vehicle, sensor, period, limit }: Choice): QueryKin
     ),
     kind('track', withPeriod({ vehicle, limit }), trackSql, (_, batch) => readTrack(batch)),
     kind('latest', withPeriod({ after: optional(vehicle), limit }), latestSql, (_, batch) => readLatest(batch)),
-    kind(
-      'visitors',
-      withPeriod({ after: optional(vehicle), limit, box, gapMs: fc.integer({ min: 0, max: dayMs }) }),
-      visitorsSql,
-      (_, batch) => readVisitors(batch),
-    ),
+    kind('visitors', withPeriod(visits), visitorsSql, (_, batch) => readVisitors(batch)),
+    kind('visitor counts', withPeriod(visits), visitorCountsSql, (_, batch) => readCounts(batch)),
     kind('reading counts', withPeriod(use), countsSql, (_, batch) => readCounts(batch)),
     kind(
       'driving',

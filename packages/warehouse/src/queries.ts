@@ -11,6 +11,9 @@ export type Period = { from: number; to: number }
 export const periodBehind = (timestamp: number, { from, to }: Period, isNewestFirst: boolean): Period =>
   isNewestFirst ? { from, to: Math.min(to, timestamp) } : { from: Math.max(from, timestamp), to }
 
+/** Both belong to it; ids are ordered by their bytes. */
+export type VehicleRange = { first: string; last: string }
+
 export type ReadingsQuestion = Period & {
   vehicle: string
   /** At least one. */
@@ -85,6 +88,9 @@ export function rowsOf(
 
 export const equals = (dialect: Dialect, column: string, value: string) =>
   `${dialect.identifier(column)} = ${dialect.text(value)}`
+
+export const isInRange = (dialect: Dialect, column: string, { first, last }: VehicleRange) =>
+  `${dialect.identifier(column)} BETWEEN ${dialect.text(first)} AND ${dialect.text(last)}`
 
 /** An engine skips what is not equal; of a list it looks at each row. */
 export const isOneOf = (dialect: Dialect, column: string, values: readonly string[]) =>

@@ -337,6 +337,32 @@ describe('how vehicles were used', () => {
   })
 })
 
+test.each([
+  ['getStats', `/api/v1/stats?${day}`],
+  ['getHistoryBbox', `/api/v1/history/bbox?west=-180&south=-90&east=180&north=90&${day}`],
+] as const)(
+  '%s is the same, whether the engine is asked at once, by vehicles or by slices of time',
+  async (id, path) => {
+    const query: Warehouse['query'] = (sql, options) => warehouse.query(sql, options)
+    const parted = (pageRows: number): Warehouse => ({
+      dialect: warehouse.dialect,
+      pageRows,
+      query,
+      execute: () => Promise.reject(new Error('never')),
+      failing: () => undefined,
+      close: () => Promise.resolve(),
+    })
+    const [atOnce, ...others] = await Promise.all(
+      [100_000, 20, 1].map(async (pageRows) => {
+        const { app } = createTestApp({ warehouse: parted(pageRows), limits, watermark })
+        return (await ask(app, id, path)).body
+      }),
+    )
+    expect(atOnce!.rows.length).toBeGreaterThan(1)
+    for (const other of others) expect(other).toEqual(atOnce)
+  },
+)
+
 describe('a warehouse that fails', () => {
   const questions = [
     ['getVehicleTrack', `/api/v1/vehicles/v/track?${day}`],

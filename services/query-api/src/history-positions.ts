@@ -1,10 +1,11 @@
-import type { Period } from '@flasktoria/warehouse/queries'
+import type { Period, VehicleRange } from '@flasktoria/warehouse/queries'
 import {
   latestSql,
   readLatest,
   readTrack,
   readVisitors,
   trackSql,
+  visitorCountsSql,
   visitorsSql,
   type Fix,
   type LatestQuestion,
@@ -23,7 +24,6 @@ import {
   type DrivingQuestion,
   type FuelQuestion,
   type FuelUse,
-  type VehicleRange,
 } from '@flasktoria/warehouse/queries-use'
 import type { TableFacts, TableProfile } from '@flasktoria/warehouse/table-profile'
 import type { ColumnBatch, Warehouse } from '@flasktoria/warehouse/warehouse'
@@ -109,8 +109,18 @@ export function createPositionQuestions({ warehouse, profile, maxRows, ask }: So
       all(ask('latest', table, latestSql(warehouse.dialect, profile, question), signal), readLatest),
 
     /** Who was in a box, in the order of their ids. */
-    visitors: (question: VisitorsQuestion, signal: AbortSignal): Promise<Visitor[]> =>
-      all(ask('visitors', table, visitorsSql(warehouse.dialect, profile, question), signal), readVisitors),
+    async visitors(question: VisitorsQuestion, signal: AbortSignal): Promise<Visitor[]> {
+      const part = (vehicles?: VehicleRange) => {
+        const sql = visitorsSql(warehouse.dialect, profile, { ...question, vehicles })
+        return all(ask('visitors', table, sql, signal), readVisitors)
+      }
+      if (sliceRows === undefined) return part()
+      const sql = visitorCountsSql(warehouse.dialect, profile, question)
+      const counts = await all(ask('visitor_counts', table, sql, signal), readCounts)
+      const parts: Visitor[][] = []
+      for (const { first, last } of vehicleRanges(counts, sliceRows)) parts.push(await part({ first, last }))
+      return parts.flat()
+    },
 
     driving: (question: Omit<DrivingQuestion, 'limit'>, signal: AbortSignal): Promise<Driving[]> => {
       const part = (one: Part) => {

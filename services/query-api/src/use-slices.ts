@@ -1,5 +1,5 @@
-import type { Period } from '@flasktoria/warehouse/queries'
-import type { VehicleRange, VehicleReadings } from '@flasktoria/warehouse/queries-use'
+import type { Period, VehicleRange } from '@flasktoria/warehouse/queries'
+import type { VehicleReadings } from '@flasktoria/warehouse/queries-use'
 
 const growth = 4
 
