@@ -68,8 +68,7 @@ export const cursorSchema = z
 
 const orders = ['asc', 'desc'] as const
 /** Oldest or newest first; rows of the same time turn round with the others. */
-export type Order = (typeof orders)[number]
-export const orderSchema = (absent: Order) =>
+export const orderSchema = (absent: (typeof orders)[number]) =>
   z
     .enum(orders)
     .optional()

@@ -46,11 +46,11 @@ export async function* anomalyPages(
   recent: readonly AnomalyFacts[],
   signal: AbortSignal,
 ): AsyncGenerator<AnomalyPage> {
+  let { after } = question
   const compare = comparison(question.isReversed)
   /** Behind `after`, and not behind `last`. */
   const isBetween = (one: AnomalyKey, last: AnomalyKey | undefined) =>
     (after === undefined || compare(one, after) > 0) && (last === undefined || compare(one, last) <= 0)
-  let { after } = question
   for (let left = limit; ;) {
     const rows = Math.min(left, pageRows)
     const stored = (await history?.anomalies({ ...question, after, limit: rows + 1 }, signal)) ?? []
