@@ -88,6 +88,9 @@ const warehouses = z.discriminatedUnion('WAREHOUSE', [
   z.object({
     WAREHOUSE: z.literal('duckdb'),
     HISTORY_DIR: z.string().meta({ description: 'Folder with the Parquet files of the history.' }),
+    DUCKDB_MEMORY_MB: z.coerce.number().int().min(64).max(1_048_576).default(256).meta({
+      description: 'Most memory of DuckDB, which puts nothing on disk; a question that needs more is refused with 400.',
+    }),
   }),
   z.object({
     WAREHOUSE: z.literal('hs2'),

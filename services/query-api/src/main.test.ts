@@ -138,4 +138,7 @@ test('all mistakes of a configuration are named at once', () => {
   for (const name of ['PORT', 'MAX_ROWS', 'REDIS_URL', 'SENSORS_FILE', 'HS2_URL']) expect(mistakes).toThrow(`${name}: `)
   expect(() => configOf({ WAREHOUSE: 'oracle' })).toThrow("WAREHOUSE: Invalid discriminator value. Expected 'none'")
   expect(() => configOf({ WAREHOUSE: 'duckdb' })).toThrow('HISTORY_DIR: ')
+  const duckdb = { WAREHOUSE: 'duckdb', HISTORY_DIR: '/h' }
+  expect(() => configOf({ ...duckdb, DUCKDB_MEMORY_MB: '1' })).toThrow('DUCKDB_MEMORY_MB: ')
+  expect(configOf(duckdb)).toMatchObject({ DUCKDB_MEMORY_MB: 256 })
 })

@@ -29,7 +29,8 @@ export async function openWarehouse(config: Config, metrics: Metrics, logger: Lo
   if (config.WAREHOUSE === 'none') return undefined
   if (config.WAREHOUSE === 'duckdb') {
     const { createDuckdbWarehouse } = await import('@flasktoria/warehouse/warehouse-duckdb')
-    return createDuckdbWarehouse({ directory: config.HISTORY_DIR })
+    const { HISTORY_DIR: directory, DUCKDB_MEMORY_MB: memoryLimitMb } = config
+    return createDuckdbWarehouse({ directory, memoryLimitMb })
   }
   const { createHs2Warehouse } = await import('@flasktoria/warehouse/warehouse-hs2')
   const { TABLE_PROFILE: profile, HS2_CONNECTIONS, MAX_HISTORY_REQUESTS, QUERY_DEADLINE_MS } = config
