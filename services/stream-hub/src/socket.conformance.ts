@@ -420,40 +420,51 @@ export function describeSocketServer(getListen: () => Listen): void {
       expect(closes).toEqual([1006])
     })
 
-    test('comes when nothing came from the client for long, whatever was sent to it', { timeout: 40_000 }, async () => {
-      const { connections, closes, raw: open } = await serve(listen, undefined, { idleTimeoutMs: 8_000 })
-      const [dead, alive] = [await open(), await open()]
-      // A half-open one: its end does not even answer pings.
-      const begunAt = performance.now()
-      const pulse = setInterval(() => {
-        alive.write(frameOf('', { opcode: opcodes.pong }))
-        connections[0]!.ping()
-        connections[0]!.send('x')
-      }, 1_000)
-      await expect.poll(() => dead.isClosed, { timeout: 20_000, interval: 50 }).toBe(true)
-      clearInterval(pulse)
-      expect(performance.now() - begunAt).toBeGreaterThan(7_900)
-      expect(closes).toEqual([1006])
-      expect(alive.isClosed).toBe(false)
-      // The library asks nothing by itself.
-      expect(alive.frames).toEqual([])
-    })
+    // The shortest idle timeout that uWebSockets.js has: they wait for it side by side.
+    const idle = { idleTimeoutMs: 8_000 }
 
-    test.each<[string, SendResult]>([
+    test.concurrent(
+      'comes when nothing came from the client for long, whatever was sent to it',
+      { timeout: 40_000 },
+      async (context) => {
+        const { connections, closes, raw: open } = await serve(listen, undefined, idle, context.onTestFinished)
+        const [dead, alive] = [await open(), await open()]
+        // A half-open one: its end does not even answer pings.
+        const begunAt = performance.now()
+        const pulse = setInterval(() => {
+          alive.write(frameOf('', { opcode: opcodes.pong }))
+          connections[0]!.ping()
+          connections[0]!.send('x')
+        }, 1_000)
+        await context.expect.poll(() => dead.isClosed, { timeout: 20_000, interval: 50 }).toBe(true)
+        clearInterval(pulse)
+        expect(performance.now() - begunAt).toBeGreaterThan(7_900)
+        expect(closes).toEqual([1006])
+        expect(alive.isClosed).toBe(false)
+        // The library asks nothing by itself.
+        expect(alive.frames).toEqual([])
+      },
+    )
+
+    test.concurrent.for<[string, SendResult]>([
       ['something waits', 'queued'],
       ['as much waits as may', 'refused'],
-    ])('by us while %s frees the socket of a client that never reads', { timeout: 60_000 }, async (_, last) => {
-      const { server, connections, raw: open } = await serve(listen, undefined, { idleTimeoutMs: 8_000 })
-      const raw = await open()
-      raw.stall()
-      // While it still talks.
-      const flood = setInterval(() => raw.write(frameOf(text(100))), 500)
-      while (connections[0]!.send(text(65_536)) !== last);
-      connections[0]!.close(4_001, 'too slow')
-      expect(heldAt(server.port)).toBe(1)
-      await expect.poll(() => heldAt(server.port), { timeout: 40_000, interval: 200 }).toBe(0)
-      clearInterval(flood)
-    })
+    ])(
+      'by us while %s frees the socket of a client that never reads',
+      { timeout: 60_000 },
+      async ([, last], context) => {
+        const { server, connections, raw: open } = await serve(listen, undefined, idle, context.onTestFinished)
+        const raw = await open()
+        raw.stall()
+        // While it still talks.
+        const flood = setInterval(() => raw.write(frameOf(text(100))), 500)
+        while (connections[0]!.send(text(65_536)) !== last);
+        connections[0]!.close(4_001, 'too slow')
+        expect(heldAt(server.port)).toBe(1)
+        await context.expect.poll(() => heldAt(server.port), { timeout: 40_000, interval: 200 }).toBe(0)
+        clearInterval(flood)
+      },
+    )
   })
 
   describe('the server', () => {

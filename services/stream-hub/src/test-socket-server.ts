@@ -1,22 +1,19 @@
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 import { RawSocket } from './test-socket-raw.ts'
 import { TestSocket } from './test-socket.ts'
 import type { Connection, Handshake, Listen, Receiver, SocketServerOptions } from './transport.ts'
 
-let cleanup = new DisposableStack()
-afterEach(() => {
-  cleanup.dispose()
-  cleanup = new DisposableStack()
-})
-
 const silent: Receiver = { onMessage: () => {}, onDrain: () => {}, onPong: () => {}, onClose: () => {} }
 
-/** A socket server that admits everybody; it and its clients end with the test. */
+/** A socket server that admits everybody; it and its clients end with the test, which says itself when that is if others run beside it. */
 export async function serve(
   listen: Listen,
   receive: (connection: Connection) => Partial<Receiver> = () => ({}),
   options: Partial<SocketServerOptions> = {},
+  onFinished: typeof onTestFinished = onTestFinished,
 ) {
+  const cleanup = new DisposableStack()
+  onFinished(() => cleanup.dispose())
   const handshakes: Handshake[] = []
   const connections: Connection[] = []
   /** The close codes that the receivers were told. */
