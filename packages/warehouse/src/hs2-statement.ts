@@ -3,7 +3,7 @@ import type { Column, Hs2Connection, OperationHandle } from './hs2-connection.ts
 import { abortable, settledWithin, sleep, type Limit } from './hs2-limit.ts'
 import { WarehouseError, type Cell, type ColumnBatch } from './warehouse.ts'
 
-const leastPollMs = 10
+const leastPollMs = 4
 const mostPollMs = 1000
 /** Of the time that it took so far: an engine that doesn't hold its answer back costs us no more than that on top. */
 const pollShare = 1 / 8
