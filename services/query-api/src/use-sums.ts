@@ -24,13 +24,16 @@ export const joinFuelUse = (parts: readonly (readonly FuelUse[])[], filledAbove:
     }
   })
 
-/** As the engine sums up readings. Empty where there are none. */
-export function drivingOf(vehicle: string, series: Series, rules: DrivingRules): Driving[] {
-  const single = series.timestamps.flatMap((timestamp, index) => {
-    const speed = series.values[index]!
-    return speed >= 0 && speed <= absurdSpeed ? [[still(vehicle, timestamp, speed, rules)]] : []
-  })
-  return joinDriving(single.toReversed(), rules)
+/** As the engine sums up readings, which come newest first. Empty where there are none. */
+export function drivingOf(vehicle: string, { timestamps, values }: Series, rules: DrivingRules): Driving[] {
+  let sums: Driving | undefined
+  for (let index = timestamps.length - 1; index >= 0; index--) {
+    const speed = values[index]!
+    if (speed < 0 || speed > absurdSpeed) continue
+    const next = still(vehicle, timestamps[index]!, speed, rules)
+    sums = sums ? followedBy(sums, next, rules) : next
+  }
+  return sums ? [sums] : []
 }
 
 export function fuelUseOf(vehicle: string, series: Series, intervalMs: number, filledAbove: number): FuelUse[] {
