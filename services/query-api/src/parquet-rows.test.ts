@@ -51,19 +51,17 @@ test('rows come back as they were, each column with its type, however they came 
     fc.option(fc.constantFrom('', 'a', 'é', '\u{10348}'), { nil: null }),
     fc.maxSafeInteger(),
     fc.option(fc.integer(), { nil: null }),
-    fc.option(
-      fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
-      { nil: null },
-    ),
+    fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }), { nil: null }),
   )
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(row, { maxLength: 9 }), { maxLength: 4 }), async (batches) => {
       await write(batches)
       const rows = await query('SELECT * FROM FILE')
-      expect(rows.map((cells) => Object.values(cells))).toEqual(batches.flat())
+      const expected = batches.flat().map((cells) => cells.map((cell) => (cell === 0 ? 0 : cell)))
+      expect(rows.map((cells) => Object.values(cells))).toEqual(expected)
       expect(await metadataOf()).toEqual({ vehicle: 'é', ...end })
     }),
-    { numRuns: 50 },
+    { numRuns: 50, examples: [[[[['a', 1, 2, -0]]]]] },
   )
   const types = await query('DESCRIBE FROM FILE')
   expect(types.map((column) => column['column_type'])).toEqual(['VARCHAR', 'BIGINT', 'INTEGER', 'DOUBLE'])

@@ -47,7 +47,10 @@ const emptyGroup = (columns: Columns): HistoryColumn[] =>
     type === 'text' ? { kind: 'text', name, texts: [] } : { kind: 'number', name, type, numbers: [] },
   )
 
+/** There is one zero, as in the other forms, whatever the engine says. */
+const numberOf = (cell: Cell): number => (cell === null ? NaN : Number(cell) + 0)
+
 function push(column: HistoryColumn, cells: readonly Cell[]): void {
-  if (column.kind === 'number') for (const cell of cells) column.numbers.push(cell === null ? NaN : Number(cell))
+  if (column.kind === 'number') for (const cell of cells) column.numbers.push(numberOf(cell))
   else if (column.kind === 'text') for (const cell of cells) column.texts.push(cell === null ? null : String(cell))
 }
