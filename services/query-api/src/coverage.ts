@@ -34,7 +34,7 @@ export function coverageOf({ from, to }: Period, { window, watermark }: Seam, ki
 const clockSlackMs = 10_000
 
 /** `past` is asked of the history, `recent` of the window; either ends before it begins where there is nothing to ask. */
-export type Handover = { past: Period; recent: Period; coverage: Coverage }
+type Handover = { past: Period; recent: Period; coverage: Coverage }
 
 /**
  * Where an answer that sums up goes over from the history to the window: it never sees the readings that both know, so each

@@ -2,7 +2,7 @@ import { absurdSpeed, type Driving, type DrivingQuestion, type FuelUse } from '@
 import type { Series } from './series.ts'
 
 /** What counts as moving, as too fast and as silent. */
-export type DrivingRules = Pick<DrivingQuestion, 'movingAbove' | 'speedLimit' | 'gapMs'>
+type DrivingRules = Pick<DrivingQuestion, 'movingAbove' | 'speedLimit' | 'gapMs'>
 
 /** The sums of parts that follow one another, as those of the whole. */
 export const joinDriving = (parts: readonly (readonly Driving[])[], rules: DrivingRules): Driving[] =>
