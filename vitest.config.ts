@@ -11,6 +11,9 @@ export default defineConfig({
           name: 'unit',
           include: ['{packages,services}/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
           exclude: [`**/*.${servers}.test.ts`, '**/*.{e2e,browser,container}.test.ts', '**/node_modules/**'],
+          // Of two cores vitest would take one.
+          maxWorkers: '100%',
+          testTimeout: 20_000,
         },
       },
       {
