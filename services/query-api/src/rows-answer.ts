@@ -36,8 +36,6 @@ async function* piecesOf(writer: RowWriter, first: IteratorResult<ColumnBatch, R
   let { begin } = writer
   let step = first
   for (; !step.done; step = await rows.next()) {
-    // The batch was read in this turn of the loop. It is written in the next one: others need not wait for both.
-    await turn()
     const piece = joined(begin, await writer.rows(step.value))
     if (piece.length > 0) yield piece
     begin = ''
