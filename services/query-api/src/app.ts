@@ -1,7 +1,8 @@
 import type { HealthCheck } from '@flasktoria/service-kit/health'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
-import { Hono } from 'hono'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { Hono } from 'hono'
 import type { AllowedOrigins } from './cors.ts'
 import { serveDocumentation } from './documentation.ts'
 import { answerErrors, passEdge } from './edge.ts'
@@ -33,7 +34,7 @@ export type AppDependencies = HandlerDependencies & {
 export function createApp(dependencies: AppDependencies): Hono<RequestEnv> {
   const { window, history, watermark, maxBodyBytes, origins, metrics, requestMetrics, logger, now } = dependencies
   const settledBefore = () => Math.min(now() - dependencies.settledAfterMs, watermark?.completeTo() ?? -Infinity)
-  const app = new Hono<RequestEnv>()
+  const app = new OpenAPIHono<RequestEnv>()
   app.use(passEdge({ origins, settledBefore, metrics: requestMetrics, logger }))
   app.onError(answerErrors)
   app.notFound((c) => {

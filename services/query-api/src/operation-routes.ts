@@ -1,6 +1,7 @@
 import { isV1, queryOf, type Operation } from '@flasktoria/contracts/operation'
 import { operations, type OperationId } from '@flasktoria/contracts/rest'
-import type { Context, Handler, Hono } from 'hono'
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import type { Context, Handler, Hono, MiddlewareHandler } from 'hono'
 import { z } from 'zod'
 import { answerJson } from './conditional.ts'
 import { readJson } from './json-body.ts'
@@ -33,53 +34,75 @@ export type Handlers = {
   ) => Answer<Id> | Response | Promise<Answer<Id> | Response>
 }
 
+type Check = (c: Context<RequestEnv>) => void
+
 /** Serves the contract's operations. */
 export function serveOperations(
-  app: Hono<RequestEnv>,
+  app: OpenAPIHono<RequestEnv>,
   handlers: Handlers,
   options: {
     maxBodyBytes: number
     /** What a question about the past has to pass first. */
-    beforeHistory: readonly ((c: Context<RequestEnv>) => void)[]
+    beforeHistory: readonly Check[]
   },
 ): void {
-  const byPath = Map.groupBy(Object.keys(operations) as OperationId[], (id) => operations[id].path)
-  for (const [path, ids] of byPath)
-    serveMethods(
+  for (const id of Object.keys(operations) as OperationId[]) {
+    const { method, request }: Operation = operations[id]
+    const handler = handlers[id] as AnyHandler
+    const answer = async (c: Context<RequestEnv, string, ValidInput>) => {
+      const parameters = { ...c.req.valid('query'), ...c.req.valid('param') }
+      const body = request.body && checkBody(request.body, await readJson(c.req.raw, options.maxBodyBytes))
+      const result = await handler({ parameters, body }, c)
+      if (result instanceof Response) return result
+      return method === 'get' ? answerJson(c, JSON.stringify(result)) : c.json(result)
+    }
+    app.openapi(routeOf(id, options.beforeHistory), answer as never, refuse)
+  }
+  const byPath = Map.groupBy(Object.values<Operation>(operations), ({ path }) => path)
+  for (const [path, served] of byPath)
+    refuseOtherMethods(
       app,
       path.replaceAll(/\{(\w+)\}/g, ':$1'),
-      Object.fromEntries(
-        ids.map((id) => [operations[id].method.toUpperCase(), routeOf(id, handlers[id] as AnyHandler, options)]),
-      ),
+      served.map(({ method }) => method.toUpperCase()),
     )
 }
 
 type AnyHandler = (question: { parameters: object; body: unknown }, c: Context<RequestEnv>) => object | Promise<object>
+type ValidInput = { out: { query: object; param: object } }
 
-/** The body is JSON whatever its content type says, see json-body.ts. */
-function routeOf(
-  id: OperationId,
-  handler: AnyHandler,
-  { maxBodyBytes, beforeHistory }: Parameters<typeof serveOperations>[2],
-): Handler<RequestEnv> {
+/** The body is not among what the route validates: it is JSON whatever its content type says, see json-body.ts. */
+function routeOf(id: OperationId, beforeHistory: readonly Check[]) {
   const operation: Operation = operations[id]
-  const { method, path, tag, request } = operation
-  const checks = tag === 'history' ? beforeHistory : []
-  const inPath = Object.keys(request.params?.shape ?? {})
+  const { method, path, tag, summary, request, ok } = operation
   const query = queryOf(operation)
-  const schema = z.object({ ...request.params?.shape, ...query })
-  return async (c) => {
-    c.set('operation', id)
-    if (inPath.length > 0) refuseUndecodable(c, inPath)
-    for (const check of checks) check(c)
-    if (isV1(path)) refuseStrangers(c, Object.keys(query))
-    const parameters = checkParameters(c, schema)
-    const body = request.body && checkBody(request.body, await readJson(c.req.raw, maxBodyBytes))
-    const result = await handler({ parameters, body }, c)
-    if (result instanceof Response) return result
-    return method === 'get' ? answerJson(c, JSON.stringify(result)) : c.json(result)
-  }
+  const inPath = Object.keys(request.params?.shape ?? {})
+  const checks = tag === 'history' ? [...beforeHistory] : []
+  if (inPath.length > 0) checks.unshift((c) => refuseUndecodable(c, inPath))
+  if (isV1(path)) checks.push((c) => refuseStrangers(c, Object.keys(query)))
+  const isAskedForNothing = Object.keys(query).length === 0
+  return createRoute({
+    method,
+    path,
+    tags: [tag],
+    summary,
+    operationId: id,
+    middleware: begin(id, checks),
+    request: {
+      ...(request.params && { params: request.params }),
+      ...(!isAskedForNothing && { query: isV1(path) ? z.object(query) : firstOfEach(query) }),
+    },
+    responses: { 200: { description: ok.description, content: { 'application/json': { schema: ok.schema } } } },
+  })
 }
+
+/** What comes before the parameters are looked at, in one step: each costs every request. */
+const begin =
+  (id: OperationId, checks: readonly Check[]): MiddlewareHandler<RequestEnv> =>
+  (c, next) => {
+    c.set('operation', id)
+    for (const check of checks) check(c)
+    return next()
+  }
 
 function refuseUndecodable(c: Context, inPath: readonly string[]): void {
   if (!isDecodable(c.req.raw.url))
@@ -97,12 +120,21 @@ function refuseStrangers(c: Context, known: readonly string[]): void {
 }
 
 /** Of a repeated parameter the first one counts; unknown ones are ignored. */
-function checkParameters(c: Context, schema: z.ZodObject): object {
-  const given = { ...c.req.query(), ...c.req.param() }
-  const result = schema.safeParse(given)
-  if (result.success) return result.data
+const firstOfEach = (shape: Record<string, z.ZodType>) =>
+  z.object(
+    Object.fromEntries(
+      Object.entries(shape).map(([name, schema]) => [
+        name,
+        z.preprocess((value: unknown) => (Array.isArray(value) ? value[0] : value), schema),
+      ]),
+    ),
+  )
+
+function refuse(result: { success: true } | { success: false; error: z.ZodError }, c: Context): undefined {
+  if (result.success) return undefined
   const names = [...new Set(result.error.issues.map(({ path }) => String(path[0])))]
-  const complaints = names.map((name) => `${name} is ${Object.hasOwn(given, name) ? 'malformed' : 'missing'}`)
+  const isThere = (name: string) => (c.req.query(name) ?? c.req.param(name)) !== undefined
+  const complaints = names.map((name) => `${name} is ${isThere(name) ? 'malformed' : 'missing'}`)
   throw new Problem('invalid_parameter', `${complaints.join(', ')}.`, names)
 }
 
