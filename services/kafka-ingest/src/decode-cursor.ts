@@ -3,24 +3,31 @@ import { malformed } from './decode.ts'
 const twoTo28 = 2 ** 28
 const maxVarintBytes = 10
 
+/**
+ * Texts that come again and again, with their bytes: a hash table of one entry a place, whoever comes later to a place takes it.
+ * Bytes are compared with bytes, for V8 has a dozen kinds of strings, and looks which one it is at each character.
+ */
 const maxRecurringBytes = 40
-const recurringTexts = Array.from({ length: 16_384 }, () => '')
+const places = 16_384
+const recurringTexts = Array.from({ length: places }, () => '')
+const recurringLengths = new Uint8Array(places)
+const recurringBytes = new Uint8Array(places * maxRecurringBytes)
 
-/** A hash table of one entry a place: whoever comes later to a place takes it. ASCII only, so that bytes are characters. */
 function recurring(bytes: Buffer, from: number, length: number): string {
   let hash = length
   for (let index = from; index < from + length; index++) hash = (Math.imul(hash, 31) + bytes[index]!) | 0
-  const place = (hash ^ (hash >>> 15)) & (recurringTexts.length - 1)
-  const known = recurringTexts[place]!
-  if (isText(known, bytes, from, length)) return known
+  const place = (hash ^ (hash >>> 15)) & (places - 1)
+  const at = place * maxRecurringBytes
+  if (recurringLengths[place] === length && isSame(at, bytes, from, length)) return recurringTexts[place]!
   const text = bytes.toString('utf8', from, from + length)
-  if (isText(text, bytes, from, length)) recurringTexts[place] = text
+  recurringTexts[place] = text
+  recurringLengths[place] = length
+  recurringBytes.set(bytes.subarray(from, from + length), at)
   return text
 }
 
-function isText(text: string, bytes: Buffer, from: number, length: number): boolean {
-  if (text.length !== length) return false
-  for (let index = 0; index < length; index++) if (text.charCodeAt(index) !== bytes[from + index]) return false
+function isSame(at: number, bytes: Buffer, from: number, length: number): boolean {
+  for (let index = 0; index < length; index++) if (recurringBytes[at + index] !== bytes[from + index]) return false
   return true
 }
 

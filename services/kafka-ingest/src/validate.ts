@@ -95,8 +95,20 @@ function timeRefusal(ts: number, { from, to }: TimeWindow): Refusal | undefined 
   return undefined
 }
 
-/** A replacement character stands for bytes that were no UTF-8: such an id names nobody. */
+/** The same few ids come all the time. */
+const soundIds = new Set<string>()
+const maxSoundIds = 200_000
+
 function isId(id: string): boolean {
+  if (soundIds.has(id)) return true
+  if (!isSound(id)) return false
+  if (soundIds.size === maxSoundIds) soundIds.clear()
+  soundIds.add(id)
+  return true
+}
+
+/** A replacement character stands for bytes that were no UTF-8: such an id names nobody. */
+function isSound(id: string): boolean {
   if (id.length === 0 || id.length > maxIdLength) return identifierPattern.test(id) && !id.includes('\ufffd')
   for (let index = 0; index < id.length; index++) {
     const code = id.charCodeAt(index)
