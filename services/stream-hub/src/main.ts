@@ -24,6 +24,7 @@ import { Hub } from './hub.ts'
 import { listen } from './listen.ts'
 import { createOperations } from './operations.ts'
 import { Reception } from './reception.ts'
+import { rehearse } from './rehearsal.ts'
 
 /** Parts that the caller made, and keeps: they are not closed with the service. */
 export type Overrides = { reader?: LogReader; mutes?: Mutes; feeds?: Feeds; logger?: Logger }
@@ -118,4 +119,8 @@ function redisUrl({ REDIS_URL }: Config): string {
   return REDIS_URL
 }
 
-if (import.meta.main) await runService(configSchema, optionNames, (config) => start(config))
+if (import.meta.main)
+  await runService(configSchema, optionNames, async (config) => {
+    await rehearse(hubOptionsOf(config))
+    return start(config)
+  })
