@@ -127,12 +127,17 @@ describe('a statement that runs for 400 ms', () => {
   })
 
   it('ours: is asked after in growing steps, and not found out late', async () => {
-    await using fake = await FakeImpala.listen()
-    const startedAt = performance.now()
-    await ourRows(fake, 'RUN 400')
-    expect(performance.now() - startedAt).toBeLessThan(400 * 1.4)
-    expect(polls(fake)).toBeGreaterThan(2)
-    expect(polls(fake)).toBeLessThan(40)
+    const tookMs: number[] = []
+    // A busy machine makes one of them late, not all.
+    for (let time = 0; time < 3; time++) {
+      await using fake = await FakeImpala.listen()
+      const startedAt = performance.now()
+      await ourRows(fake, 'RUN 400')
+      tookMs.push(performance.now() - startedAt)
+      expect(polls(fake)).toBeGreaterThan(2)
+      expect(polls(fake)).toBeLessThan(40)
+    }
+    expect(Math.min(...tookMs)).toBeLessThan(400 * 1.4)
   })
 })
 
