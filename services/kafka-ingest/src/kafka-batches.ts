@@ -1,6 +1,7 @@
 // kafkajs makes a dozen objects of each record, most of which nobody looks at, and all of them live until the log took the
 // record. So here one "message" of kafkajs is a whole batch as it lies in its bytes, and a record is made when it is read.
 import kafkajs, { type KafkaMessage } from 'kafkajs'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { createRequire } from 'node:module'
 import type { Codec } from './kafka-codecs.ts'
 import { Cursor } from './decode-cursor.ts'
@@ -200,10 +201,13 @@ async function messagesOf(batch: Buffer): Promise<unknown[]> {
   return [new RecordBatch(batch, codec ? await codec().decompress(records) : records)]
 }
 
-/** From now on every consumer of this process gets its batches whole. kafkajs looks up how to decode them when it first fetches. */
-export function takeBatchesWhole(): void {
-  require.cache[messagesModule]!.exports = decodeMessages
-}
+const isWhole = new AsyncLocalStorage<boolean>()
+// kafkajs looks up how to decode them when it first fetches.
+require.cache[messagesModule]!.exports = (decoder: Decoder) =>
+  isWhole.getStore() ? decodeMessages(decoder) : decodeByKafkajs(decoder)
+
+/** A consumer that runs in it gets its batches whole; others of the process do not notice. */
+export const withWholeBatches = <T>(run: () => T): T => isWhole.run(true, run)
 
 type Fetched = { topic: string; partition: number; messages: readonly KafkaMessage[] }
 

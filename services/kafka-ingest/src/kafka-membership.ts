@@ -1,7 +1,7 @@
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { recordsOf, takeBatchesWhole } from './kafka-batches.ts'
+import { recordsOf, withWholeBatches } from './kafka-batches.ts'
 import { retry } from './kafka-client.ts'
 import type { KafkaMetrics, MemberFigures } from './kafka-metrics.ts'
 import type { Offsets } from './kafka-offsets.ts'
@@ -15,8 +15,6 @@ const rebalanceTimeoutMs = 15_000
 const commitIntervalMs = 1_000
 const maxMetadataAgeMs = 30_000
 const askWithinMs = 5_000
-
-takeBatchesWhole()
 
 export type MemberOptions = {
   group: string
@@ -122,12 +120,14 @@ export class Membership {
   async join(): Promise<void> {
     await this.#kafka.connect()
     await this.#kafka.subscribe({ topics: [...this.#topics.keys()], fromBeginning: true })
-    await this.#kafka.run({
-      autoCommit: false,
-      eachBatchAutoResolve: false,
-      partitionsConsumedConcurrently: this.#parts.consumer.atOnce ?? 1,
-      eachBatch: (payload) => this.#takeBatch(payload),
-    })
+    await withWholeBatches(() =>
+      this.#kafka.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: this.#parts.consumer.atOnce ?? 1,
+        eachBatch: (payload) => this.#takeBatch(payload),
+      }),
+    )
     await this.#commitStarts()
     this.#commitTimer = setInterval(() => this.#commit(), commitIntervalMs)
   }

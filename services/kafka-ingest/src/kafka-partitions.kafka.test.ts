@@ -180,6 +180,12 @@ test('tombstones and headers are no trouble', async () => {
     ],
   })
   await expect.poll(() => records.map(({ value }) => value?.toString() ?? null), eventually).toEqual(['with', null, ''])
+  expect(records[0]!.attached).toEqual({
+    key: Buffer.from('k'),
+    headers: { trace: Buffer.from([0, 255]), many: [Buffer.from('a'), Buffer.from('b')] },
+  })
+  // Out of Kafka's batches, without the objects of kafkajs.
+  expect(records.every((record) => 'decode' in record)).toBe(true)
 })
 
 test('lag is told of each partition, also while nothing comes, and the age of the last fetch', async () => {

@@ -118,8 +118,9 @@ describe('the whole way', () => {
     const log: LogWriter = {
       append: (drafts) => {
         if (isAway) return Promise.reject(new LogUnavailable('away'))
-        appended.push(...drafts)
-        return memory.append(drafts)
+        const all = [...drafts]
+        appended.push(...all)
+        return memory.append(all)
       },
       ping: () => (isAway ? Promise.reject(new LogUnavailable('away')) : Promise.resolve()),
       close: () => Promise.resolve(),
