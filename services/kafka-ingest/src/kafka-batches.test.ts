@@ -15,7 +15,7 @@ import { CompressionTypes } from 'kafkajs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { sensorProfile } from './built-in-profiles.ts'
-import { decodeMessages, RecordBatch, recordsOf, withWholeBatches } from './kafka-batches.ts'
+import { decodeMessages, FetchedBatch, recordsOf, withWholeBatches } from './kafka-batches.ts'
 import type { RawRecord } from './record-source.ts'
 
 // The bytes are those that kafkajs itself writes, and what it reads out of them is what has to come out here.
@@ -91,7 +91,7 @@ test('the records are those that kafkajs would have read', async () => {
     asyncProperty(array(batch, { minLength: 1, maxLength: 3 }), async (batches) => {
       const all = Buffer.concat(await Promise.all(batches.map(bytesOf)))
       const messages = await decodeMessages(decoderOf(all))
-      expect(messages.every((message) => message instanceof RecordBatch)).toBe(true)
+      expect(messages.every((message) => message instanceof FetchedBatch)).toBe(true)
       expect(messages).toHaveLength(batches.length)
       expect(read(messages).map(plain)).toEqual(read(await decodeByKafkajs(decoderOf(all))).map(plain))
     }),
@@ -147,7 +147,7 @@ test('a broker that stamps the records itself stamps a batch', async () => {
 
 test('which records of transactions are seen is left to kafkajs', async () => {
   const messages = await decodeMessages(decoderOf(await bytesOf({ ...three, transactional: true })))
-  expect(messages.map((message) => message instanceof RecordBatch)).toEqual([false, false, false])
+  expect(messages.map((message) => message instanceof FetchedBatch)).toEqual([false, false, false])
   expect(read(messages).map(({ offset }) => offset)).toEqual([7, 8, 9])
 })
 
@@ -214,7 +214,7 @@ test.each([4, 5, 7, 8, 11])(
     const messagesOf = async (): Promise<unknown[]> => (await decode(answer.buffer)).responses[0].partitions[0].messages
     const whole = await withWholeBatches(messagesOf)
     expect(whole).toMatchObject([{ offset: '9' }])
-    expect(whole[0]).toBeInstanceOf(RecordBatch)
+    expect(whole[0]).toBeInstanceOf(FetchedBatch)
     expect(await messagesOf()).toMatchObject([{ offset: '7' }, { offset: '8' }, { offset: '9' }])
   },
 )

@@ -44,7 +44,7 @@ const magicByte = 2
 const flags = { compression: 0x07, appendTime: 0x08, transactional: 0x10, control: 0x20 }
 
 /** Records as the producer sent them together. kafkajs takes it for the last of them. */
-export class RecordBatch {
+export class FetchedBatch {
   readonly offset: string
   readonly isControlRecord = false
   readonly key = null
@@ -198,7 +198,7 @@ async function messagesOf(batch: Buffer): Promise<unknown[]> {
     return (await decodeBatch(new KafkajsDecoder(batch))).records
   const codec = (CompressionCodecs as Record<number, () => Codec>)[attributes & flags.compression]
   const records = batch.subarray(place.records)
-  return [new RecordBatch(batch, codec ? await codec().decompress(records) : records)]
+  return [new FetchedBatch(batch, codec ? await codec().decompress(records) : records)]
 }
 
 const isWhole = new AsyncLocalStorage<boolean>()
@@ -214,8 +214,8 @@ type Fetched = { topic: string; partition: number; messages: readonly KafkaMessa
 /** The records that a fetch brought, from the offset on that was asked for. @throws when its bytes are no records */
 export function recordsOf({ topic, partition, messages }: Fetched, profile: TopicProfile, from: number): RawRecord[] {
   const records: RawRecord[] = []
-  for (const message of messages as readonly (KafkaMessage | RecordBatch)[])
-    if (message instanceof RecordBatch) message.read(topic, profile, partition, from, records)
+  for (const message of messages as readonly (KafkaMessage | FetchedBatch)[])
+    if (message instanceof FetchedBatch) message.read(topic, profile, partition, from, records)
     else records.push(recordOf(topic, profile, partition, message))
   return records
 }
