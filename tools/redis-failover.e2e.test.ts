@@ -25,8 +25,9 @@ afterAll(() => parts.disposeAsync())
 
 async function follow(port: number, primary: number) {
   await here.ask((redis) => redis.replicaof('127.0.0.1', primary), port)
-  const isInSync = async () =>
-    /link_status:up/.test(await here.ask((redis) => redis.info('replication'), port).catch(() => ''))
+  const says = async (one: number) => await here.ask((redis) => redis.info('replication'), one).catch(() => '')
+  // Both of them know it: a primary hands over only to a replica that it takes for online.
+  const isInSync = async () => /link_status:up/.test(await says(port)) && /state=online/.test(await says(primary))
   await expect.poll(isInSync, { timeout: 30_000 }).toBe(true)
 }
 
