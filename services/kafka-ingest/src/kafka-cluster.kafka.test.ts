@@ -67,6 +67,9 @@ test('a partition whose leader changes, and then dies and comes back, is read wi
   await expect.poll(() => idsOf(records).size, eventually).toBe(30)
   expect(new Set(numbersOf(records))).toEqual(new Set(upTo(30)))
   expect(source.state().failing).toBeUndefined()
+  // The next test goes on without node 2.
+  await move(topic, [1])
+  await expect.poll(() => leaderOf(topic), eventually).toBe(1)
 })
 
 test('the broker that coordinates the group dies: its member goes on with the next one, and nobody takes it for gone', async () => {
