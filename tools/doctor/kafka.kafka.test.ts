@@ -72,8 +72,10 @@ beforeAll(async () => {
   await admin.createTopics({ topics, waitForLeaders: true })
   const producer = kafka.producer()
   await producer.connect()
+  // One by one: what goes to several partitions is sent again to all of them when one is not led yet.
   for (const [name, values] of Object.entries(contents))
-    await producer.send({ topic: topic(name), messages: values.map((value) => ({ value, timestamp: String(now) })) })
+    for (const value of values)
+      await producer.send({ topic: topic(name), messages: [{ value, timestamp: String(now) }] })
   await producer.disconnect()
 })
 afterAll(async () => {
