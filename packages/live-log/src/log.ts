@@ -54,7 +54,7 @@ export type Appended = { entries: number; late: number; duplicates: number }
 export interface LogWriter {
   /**
    * Appends atomically, in order. Rejects with `LogUnavailable` when the log can't be reached in time: the batch may then
-   * have been appended all the same, and appending it again is harmless.
+   * have been appended all the same, and appending it again is harmless. Drafts are asked for as their turn comes, once.
    */
   append(drafts: Iterable<Draft>): Promise<Appended>
   /** Resolves when the log answers; rejects with `LogUnavailable`. */

@@ -87,8 +87,7 @@ export class Gathering {
       yield this.#transform.readings(last, times.slice(next, end), values.slice(next, end))
       next = end
     }
-    const isWhole = next === 0
-    yield this.#transform.readings(newest, isWhole ? times : times.slice(next), isWhole ? values : values.slice(next))
+    yield this.#transform.readings(newest, times.slice(next), values.slice(next))
   }
 }
 

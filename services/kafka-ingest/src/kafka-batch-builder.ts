@@ -1,6 +1,7 @@
 // kafkajs makes ten objects of each record that it writes, and a Buffer of 512 bytes for most of them. Whoever writes a hundred
 // thousand a second makes batches instead, in Kafka's own bytes; one "message" of kafkajs is a whole batch then.
 import { createRequire } from 'node:module'
+import { magicByte, place } from './kafka-batch-layout.ts'
 
 type Encoder = { writeBuffer: (bytes: Buffer) => Encoder }
 type EncodeRecord = (message: { value: unknown }) => unknown
@@ -14,8 +15,6 @@ const encodeBatch = batches.RecordBatch
 const KafkajsEncoder = require('kafkajs/src/protocol/encoder.js') as new () => Encoder
 const crc32c = require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as (bytes: Buffer) => number
 
-const headerLength = 61
-const crcEnd = 21
 const none = -1
 /** Length, attributes, time, place, lengths of key and value, number of headers: no more. */
 const maxOverhead = 5 + 1 + 10 + 5 + 5 + 5 + 1
@@ -24,7 +23,7 @@ const maxOverhead = 5 + 1 + 10 + 5 + 5 + 5 + 1
 export class BatchBuilder {
   count = 0
   #bytes = Buffer.allocUnsafe(16 * 1_024)
-  #end = headerLength
+  #end = place.records
   #firstStamp = 0
   #maxStamp = 0
 
@@ -63,16 +62,16 @@ export class BatchBuilder {
   /** Nothing can be added any more. */
   finish(): WholeBatch {
     const bytes = this.#bytes.subarray(0, this.#end)
-    bytes.fill(0, 0, headerLength)
-    bytes.writeInt32BE(bytes.length - 12, 8)
-    bytes[16] = 2
-    bytes.writeInt32BE(this.count - 1, 23)
-    bytes.writeBigInt64BE(BigInt(this.#firstStamp), 27)
-    bytes.writeBigInt64BE(BigInt(this.#maxStamp), 35)
+    bytes.fill(0, 0, place.records)
+    bytes.writeInt32BE(bytes.length - place.counted, place.length)
+    bytes[place.magic] = magicByte
+    bytes.writeInt32BE(this.count - 1, place.lastDelta)
+    bytes.writeBigInt64BE(BigInt(this.#firstStamp), place.firstStamp)
+    bytes.writeBigInt64BE(BigInt(this.#maxStamp), place.maxStamp)
     // Neither transactional nor idempotent: no producer id, no epoch, no sequence.
-    bytes.fill(0xff, 43, 57)
-    bytes.writeInt32BE(this.count, 57)
-    bytes.writeUInt32BE(crc32c(bytes.subarray(crcEnd)), 17)
+    bytes.fill(0xff, place.producer, place.count)
+    bytes.writeInt32BE(this.count, place.count)
+    bytes.writeUInt32BE(crc32c(bytes.subarray(place.attributes)), place.crc)
     return new WholeBatch(bytes)
   }
 

@@ -3,6 +3,7 @@
 import kafkajs, { type KafkaMessage } from 'kafkajs'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { createRequire } from 'node:module'
+import { magicByte, place } from './kafka-batch-layout.ts'
 import type { Codec } from './kafka-codecs.ts'
 import { Cursor } from './decode-cursor.ts'
 import { malformed } from './decode.ts'
@@ -28,19 +29,6 @@ const decodeBatch = require('kafkajs/src/protocol/recordBatch/v0/decoder.js') as
   decoder: Decoder,
 ) => Promise<{ records: KafkaMessage[] }>
 
-/** Where things stand in a batch; https://kafka.apache.org/documentation/#recordbatch */
-const place = {
-  length: 8,
-  magic: 16,
-  attributes: 21,
-  lastDelta: 23,
-  firstStamp: 27,
-  maxStamp: 35,
-  count: 57,
-  records: 61,
-}
-const lengthEnd = 12
-const magicByte = 2
 const flags = { compression: 0x07, appendTime: 0x08, transactional: 0x10, control: 0x20 }
 
 /** Records as the producer sent them together. kafkajs takes it for the last of them. */
@@ -58,7 +46,7 @@ export class FetchedBatch {
 
   constructor(header: Buffer, records: Buffer) {
     const isStampedByBroker = (header.readInt16BE(place.attributes) & flags.appendTime) !== 0
-    this.#firstOffset = Number(header.readBigInt64BE(0))
+    this.#firstOffset = Number(header.readBigInt64BE(place.firstOffset))
     this.offset = String(this.#firstOffset + header.readInt32BE(place.lastDelta))
     this.#firstStamp = Number(header.readBigInt64BE(place.firstStamp))
     this.#stamp = isStampedByBroker ? Number(header.readBigInt64BE(place.maxStamp)) : undefined
@@ -180,7 +168,7 @@ export async function decodeMessages(decoder: Decoder): Promise<unknown[]> {
   const bytes = decoder.readBytes(length)
   const messages: unknown[] = []
   for (let at = 0; at + place.records <= bytes.length;) {
-    const end = at + lengthEnd + bytes.readInt32BE(at + place.length)
+    const end = at + place.counted + bytes.readInt32BE(at + place.length)
     if (end < at + place.records) throw new Error('Kafka sent a batch of records that is shorter than its own header')
     // Cut off, for a fetch has an end: it comes whole with the next one.
     if (end > bytes.length) break

@@ -76,12 +76,12 @@ class Sorter {
 
   /** What is to be sent, one after the other: a partition gets one batch at a time. */
   inBatches(records: RecordBatch): TopicMessages[] {
-    const builders = this.#partitions.map((count) => Array.from({ length: count }, () => [new BatchBuilder()]))
+    const builders = this.#partitions.map((count) => Array.from({ length: count }, () => [] as BatchBuilder[]))
     for (let record = 0; record < records.count; record++) {
       const [stream, vehicle] = [records.stream(record), records.vehicle(record)]
       const ofPartition = builders[stream]![this.#partition(stream, vehicle)]!
-      let builder = ofPartition.at(-1)!
-      if (builder.length > maxBatchBytes) ofPartition.push((builder = new BatchBuilder()))
+      let builder = ofPartition.at(-1)
+      if (!builder || builder.length > maxBatchBytes) ofPartition.push((builder = new BatchBuilder()))
       builder.add(this.#keys?.[vehicle] ?? null, records.value(record), records.time(record))
     }
     const rounds = builders.flat().reduce((most, { length }) => Math.max(most, length), 0)
@@ -92,7 +92,7 @@ class Sorter {
     const topicMessages = builders.map((ofStream, stream) => {
       const messages = ofStream.flatMap((ofPartition, partition) => {
         const builder = ofPartition[round]
-        return builder && builder.count > 0 ? [messageOf(builder.finish(), partition)] : []
+        return builder ? [messageOf(builder.finish(), partition)] : []
       })
       return { topic: this.#topics[stream] ?? '', messages }
     })
