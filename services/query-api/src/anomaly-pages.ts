@@ -4,7 +4,7 @@ import type { AnomaliesQuestion, AnomalyFilter, AnomalyKey } from '@flasktoria/w
 import { keyOfAnomaly } from './anomalies.ts'
 import { coverageOf, type Seam } from './coverage.ts'
 import type { History } from './history.ts'
-import { compareBytes } from './reading-merge.ts'
+import { compareBytes, directed } from './reading-merge.ts'
 
 type Sources = Seam & { history: Pick<History, 'anomalies'> | undefined }
 
@@ -18,9 +18,6 @@ const compareKeys = (a: AnomalyKey, b: AnomalyKey): number =>
   a.anomalyId - b.anomalyId ||
   compareBytes(a.detectionTime, b.detectionTime)
 
-const comparison = (isReversed = false) =>
-  isReversed ? (a: AnomalyKey, b: AnomalyKey) => compareKeys(b, a) : compareKeys
-
 /** The anomalies of the window that a filter lets through, in order; and what an answer covers that is made of it now. */
 export function recentAnomalies(
   seam: Seam,
@@ -30,7 +27,7 @@ export function recentAnomalies(
     .anomalies(period)
     .filter((one) => vehicle === undefined || one.vehicle === vehicle)
     .filter((one) => types?.includes(one.anomalyId) ?? true)
-    .toSorted(comparison(isReversed))
+    .toSorted(directed(compareKeys, isReversed))
   return { recent, coverage: coverageOf(period, seam, 'anomalies') }
 }
 
@@ -47,7 +44,7 @@ export async function* anomalyPages(
   signal: AbortSignal,
 ): AsyncGenerator<AnomalyPage> {
   let { after } = question
-  const compare = comparison(question.isReversed)
+  const compare = directed(compareKeys, question.isReversed)
   /** Behind `after`, and not behind `last`. */
   const isBetween = (one: AnomalyKey, last: AnomalyKey | undefined) =>
     (after === undefined || compare(one, after) > 0) && (last === undefined || compare(one, last) <= 0)

@@ -8,11 +8,14 @@ export type Point = ReadingKey & { value: number }
 export const compareBytes = (a: string, b: string): number =>
   a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b))
 
+type Compare<Key> = (a: Key, b: Key) => number
+
+/** The same order, or the other way round. */
+export const directed = <Key>(compare: Compare<Key>, isReversed = false): Compare<Key> =>
+  isReversed ? (a, b) => compare(b, a) : compare
+
 const compareKeys = (a: ReadingKey, b: ReadingKey): number =>
   a.timestamp - b.timestamp || compareBytes(a.sensor, b.sensor)
-
-const comparison = (isReversed = false) =>
-  isReversed ? (a: ReadingKey, b: ReadingKey) => compareKeys(b, a) : compareKeys
 
 /** What the window knows of some sensors behind a key, in order, each reading once. */
 export function recentPoints(
@@ -23,7 +26,7 @@ export function recentPoints(
     const { timestamps, values } = window.readings(vehicle, sensor, { from, to })
     return timestamps.map((timestamp, index) => ({ timestamp, sensor, value: values[index]! }))
   })
-  const compare = comparison(isReversed)
+  const compare = directed(compareKeys, isReversed)
   const behind = after ? points.filter((point) => compare(point, after) > 0) : points
   return behind.toSorted(compare)
 }
@@ -49,7 +52,7 @@ export class ReadingMerge {
   constructor(recent: readonly Point[], limit: number, isReversed = false) {
     this.#recent = recent
     this.#limit = limit
-    this.#compare = comparison(isReversed)
+    this.#compare = directed(compareKeys, isReversed)
   }
 
   /** What can be told now that the history has said so much. */
