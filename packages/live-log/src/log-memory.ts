@@ -51,9 +51,9 @@ export function createMemoryLog(options: MemoryLogOptions = {}): MemoryLog {
       if (entries.length > 0) deliver(entries)
       return { entries: entries.length, late, duplicates }
     },
-    async follow(listener): Promise<LogFollower> {
+    async follow(listener, { maxRecent = Infinity } = {}): Promise<LogFollower> {
       const follower: Follower = { listener, since: log.head }
-      listener.onSnapshot({ ...log.picture(), reason: 'start' })
+      listener.onSnapshot({ ...log.picture(maxRecent), reason: 'start' })
       followers.add(follower)
       listener.onConnected?.(true)
       return { close: async () => void followers.delete(follower) }
@@ -91,13 +91,13 @@ class Sequence {
     return this.#head
   }
 
-  picture() {
+  picture(maxRecent: number) {
     this.#forget(this.#limits.now())
     return {
       epoch: this.#epoch,
       head: this.#head,
       state: Array.from(this.#state.values(), ({ entry }) => entry).toSorted((one, other) => one.seq - other.seq),
-      recent: this.#recent.slice(this.#recentStart),
+      recent: this.#recent.slice(Math.max(this.#recentStart, this.#recent.length - maxRecent)),
     }
   }
 

@@ -45,8 +45,8 @@ export function createRedisLog({
   const followers = new Set<RedisFollower>()
   return {
     append: (drafts) => writer.append(drafts),
-    async follow(listener) {
-      const follower = new RedisFollower({ url, keys, commands, listener, onError })
+    async follow(listener, { maxRecent: maxRead = Infinity } = {}) {
+      const follower = new RedisFollower({ url, keys, commands, listener, maxRecent: maxRead, onError })
       followers.add(follower)
       await follower.started
       return {

@@ -128,6 +128,18 @@ export function logConformance(open: () => Promise<LogPair>): void {
       expect(snapshots[0]?.recent.map(({ seq }) => seq)).toEqual([1, 2, 3, 4])
     })
 
+    test('a reader that wants no more than the end has the state, and of the sequence the newest', async () => {
+      for (let at = 1; at <= 10; at++)
+        await log.first.append([reading(at), reading(at, `${at}`, { vehicle: `v${at}` })])
+      const picture = new Picture()
+      followers.push(await log.second.follow(picture, { maxRecent: 4 }))
+      const [{ head, state, recent }] = picture.snapshots as [Snapshot]
+      expect({ head, keys: state.length }).toEqual({ head: 20, keys: 11 })
+      expect(recent.map(({ seq }) => seq)).toEqual([17, 18, 19, 20])
+      await log.first.append([reading(11)])
+      await until(() => picture.head === 21)
+    })
+
     test('readers that start at any moment of a stream of appends see the same', async () => {
       const appended = (async () => {
         for (let at = 1; at <= 200; at++)

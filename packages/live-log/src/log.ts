@@ -68,7 +68,7 @@ export type Snapshot = {
   head: number
   /** The latest entry of each MERGE key, in order of seq. */
   state: Entry[]
-  /** What the log still remembers of its sequence, in order, late ones included, up to `head`. */
+  /** What the log still remembers of its sequence, in order, late ones included, up to `head`; or the end of it, as wished. */
   recent: Entry[]
   reason: 'start' | 'epoch' | 'gap'
 }
@@ -87,12 +87,17 @@ export interface LogFollower {
   close(): Promise<void>
 }
 
+export type FollowOptions = {
+  /** Of `recent`, snapshots carry about as many entries at most, the newest; everything when left out. */
+  maxRecent?: number
+}
+
 export interface LogReader {
   /**
    * Resolves once the first snapshot was delivered, however long that takes; keeps following, healing holes by itself, until
    * closed. Rejects with `LogUnavailable` when the log is closed before.
    */
-  follow(listener: LogListener): Promise<LogFollower>
+  follow(listener: LogListener, options?: FollowOptions): Promise<LogFollower>
   ping(): Promise<void>
   close(): Promise<void>
 }

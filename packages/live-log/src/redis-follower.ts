@@ -17,6 +17,8 @@ type Place = {
   /** For reading; shared with the writer. */
   commands: Redis
   listener: LogListener
+  /** How much of the stream's end a snapshot is to carry, in entries. */
+  maxRecent: number
   onError: ((error: Error) => void) | undefined
 }
 
@@ -150,7 +152,7 @@ export class RedisFollower {
       const before = await this.#attend()
       const state = await this.#readState()
       const after = await this.#readHead()
-      const recent = await this.#readRecent(before.epoch)
+      const recent = await this.#readRecent(before)
       const { epoch } = await this.#readHead()
       const head = recent.at(-1)?.seq ?? after.seq
       // What changed while the state was read may be missing there, so the stream must have it.
@@ -179,11 +181,11 @@ export class RedisFollower {
     }
   }
 
-  /** The end of the stream that is without a hole. */
-  async #readRecent(epoch: string): Promise<Entry[]> {
-    const { commands, keys } = this.#place
+  /** The end of the stream that is without a hole; everything behind `seq`, and as much before it as is wanted. */
+  async #readRecent({ epoch, seq }: { epoch: string; seq: number }): Promise<Entry[]> {
+    const { commands, keys, maxRecent } = this.#place
     let recent: Entry[] = []
-    for (let start = '-'; ;) {
+    for (let start = `${Math.max(0, seq + 1 - maxRecent)}`; ;) {
       const items = await commands.xrange(keys.stream, start, '+', 'COUNT', streamCount)
       for (const [, [, text]] of items) {
         const batch = this.#read(() => parseBatch(text ?? ''))

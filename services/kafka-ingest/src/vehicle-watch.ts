@@ -1,11 +1,20 @@
 import type { VehiclestatusUpdate } from '@flasktoria/contracts/updates'
 import type { Lease } from '@flasktoria/live-log/lease'
-import { LogUnavailable, type Draft, type LogFollower, type LogReader, type LogWriter } from '@flasktoria/live-log/log'
+import {
+  LogUnavailable,
+  type Draft,
+  type LogFollower,
+  type LogListener,
+  type LogReader,
+  type LogWriter,
+} from '@flasktoria/live-log/log'
 import type { Logger } from '@flasktoria/service-kit/logger'
 import type { Metrics } from '@flasktoria/service-kit/metrics'
 import { Presence, type PresenceLimits, type Vehicle } from './presence.ts'
 
 const turnMs = 1_000
+/** What it takes to learn how often vehicles report: a minute of a thousand updates a second. */
+const maxRecent = 60_000
 
 type Parts = {
   lease: Lease
@@ -83,7 +92,7 @@ export class VehicleWatch implements AsyncDisposable {
   async #follow(watching: Watching): Promise<void> {
     const { presence } = watching
     try {
-      watching.follower = await this.#parts.log.follow({
+      const listener: LogListener = {
         onSnapshot: (snapshot) => {
           presence.onSnapshot(snapshot)
           watching.isConnected = true
@@ -96,7 +105,8 @@ export class VehicleWatch implements AsyncDisposable {
         onConnected: (isConnected) => {
           watching.isConnected = isConnected
         },
-      })
+      }
+      watching.follower = await this.#parts.log.follow(listener, { maxRecent })
       if (this.#watching !== watching) await watching.follower.close()
     } catch (error) {
       this.#forgive(error)

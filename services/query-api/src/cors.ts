@@ -14,15 +14,9 @@ export function readOrigins(text: string): AllowedOrigins {
 }
 
 /** What a page may see of an answer beside its body. */
-const exposed = [
-  'Content-Disposition',
-  'ETag',
-  'Preference-Applied',
-  'RateLimit',
-  'RateLimit-Policy',
-  'Retry-After',
-  'X-Request-Id',
-].join(', ')
+const exposed = ['ETag', 'Preference-Applied', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'X-Request-Id'].join(
+  ', ',
+)
 
 /** How long a browser need not ask again before it asks: more than two hours is not taken by all. */
 const preflightSeconds = 7_200

@@ -3,8 +3,13 @@ import { FrameWriter, snapshotHead, snapshotTail, type SnapshotPart } from './fr
 import type { Kept, LogWindow } from './log-window.ts'
 import { canonicalText, sees, type Filter } from './subscription.ts'
 
-/** Who asks for the same within this time gets the same frames. */
-const sharedForMs = 1_000
+/**
+ * Who asks for the same within this time gets the same frames: the longer they took to make, the longer; and what came since
+ * is sent behind them to each.
+ */
+const minSharedMs = 50
+const maxSharedMs = 1_000
+const bytesPerSharedMs = 2_000
 /** More than this is not kept for others. */
 const maxSharedBytes = 64 * 1024 * 1024
 
@@ -14,7 +19,7 @@ export type SnapshotFrame = { readonly body: Uint8Array; readonly updates: numbe
 export class SharedSnapshot {
   /** It is the state up to here. */
   readonly seq: number
-  readonly madeAtMs: number
+  readonly #madeAtMs: number
   readonly #part: Omit<SnapshotPart, 'part' | 'more'>
   readonly #entries: Iterator<Kept>
   readonly #frames: SnapshotFrame[] = []
@@ -24,12 +29,17 @@ export class SharedSnapshot {
   constructor(part: Omit<SnapshotPart, 'part' | 'more'>, seq: number, madeAtMs: number, entries: Iterator<Kept>) {
     this.#part = part
     this.seq = seq
-    this.madeAtMs = madeAtMs
+    this.#madeAtMs = madeAtMs
     this.#entries = entries
   }
 
   get bytes(): number {
     return this.#bytes
+  }
+
+  isFresh(nowMs: number): boolean {
+    const sharedMs = Math.min(maxSharedMs, Math.max(minSharedMs, this.#bytes / bytesPerSharedMs))
+    return nowMs - this.#madeAtMs < sharedMs
   }
 
   frame(part: number, arena: Arena): SnapshotFrame {
@@ -71,7 +81,7 @@ export class SharedSnapshots {
   find(id: string, filter: Filter, reason: SnapshotPart['reason'], nowMs: number): SharedSnapshot | undefined {
     const key = JSON.stringify([id, reason, canonicalText(filter)])
     const known = this.#byKey.get(key)
-    if (known && nowMs - known.madeAtMs < sharedForMs) return known
+    if (known?.isFresh(nowMs)) return known
     this.#forgetOld(nowMs)
     if ([...this.#byKey.values()].reduce((sum, { bytes }) => sum + bytes, 0) >= maxSharedBytes) return undefined
     const { head } = this.#window
@@ -89,6 +99,6 @@ export class SharedSnapshots {
   }
 
   #forgetOld(nowMs: number): void {
-    for (const [key, { madeAtMs }] of this.#byKey) if (nowMs - madeAtMs >= sharedForMs) this.#byKey.delete(key)
+    for (const [key, snapshot] of this.#byKey) if (!snapshot.isFresh(nowMs)) this.#byKey.delete(key)
   }
 }
