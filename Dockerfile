@@ -27,21 +27,26 @@ RUN --mount=type=cache,id=pnpm,target=/pnpm pnpm install --frozen-lockfile --tru
  && pnpm --filter @flasktoria/console build
 
 FROM node:24-trixie-slim AS service
-ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080 NODE_COMPILE_CACHE=/opt/compiled
+RUN install -d -o 1000 -g 1000 /opt/compiled
 WORKDIR /app
 USER 1000:1000
 EXPOSE 8080
 
 FROM service AS query-api
 COPY --from=query-api-files /app ./
-CMD ["node", "services/query-api/src/main.ts"]
+RUN node --max-semi-space-size=8 services/query-api/src/main.ts --check-config > /dev/null
+# Streams make garbage as fast as it is collected: more room for it would only cost memory (docs/operations.md).
+CMD ["node", "--max-semi-space-size=8", "services/query-api/src/main.ts"]
 
 FROM service AS stream-hub
 COPY --from=stream-hub-files /app ./
+RUN node services/stream-hub/src/main.ts --check-config > /dev/null
 CMD ["node", "services/stream-hub/src/main.ts"]
 
 FROM service AS kafka-ingest
 COPY --from=kafka-ingest-files /app ./
+RUN node services/kafka-ingest/src/main.ts --check-config > /dev/null
 # A named volume takes over the owner of the folder that it is mounted on first.
 COPY --from=kafka-ingest-files --chown=1000:1000 /mnt /history
 CMD ["node", "services/kafka-ingest/src/main.ts"]

@@ -6,8 +6,11 @@ import type { StackService, StackState } from './state.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 // kafkajs asks for timers in the past, which Node warns about once per process.
-const program = (path: string) =>
-  [process.execPath, '--disable-warning=TimeoutNegativeWarning', join(root, path)] as const
+const program = (path: string, flags: readonly string[] = []) =>
+  [process.execPath, '--disable-warning=TimeoutNegativeWarning', ...flags, join(root, path)] as const
+
+/** As in the Dockerfile. */
+export const queryApiFlags = ['--max-semi-space-size=8'] as const
 
 /** Where everything is that our processes use. */
 export type Surroundings = Pick<StackState, 'kafka' | 'redis' | 'hs2'> & { ports: StackPorts; historyDir: string }
@@ -30,7 +33,7 @@ export function planServices(options: StackOptions, surroundings: Surroundings):
       dir: options.dir,
       cwd: root,
       port,
-      command: program(`services/${name}/src/main.ts`),
+      command: program(`services/${name}/src/main.ts`, name === 'query-api' ? queryApiFlags : []),
       env: { HOST: '127.0.0.1', PORT: String(port), REDIS_URL: redis.url, ...env },
     }
     return { name, url: `http://127.0.0.1:${port}`, plan, readiness: 'http' }

@@ -26,12 +26,23 @@ async function writeDay(directory: string): Promise<void> {
   await writer.close()
 }
 
-test('a million rows pass through a heap that could not hold them', { timeout: 300_000 }, async () => {
+/** The last of the lines, and how many there are. */
+async function linesOf(answer: Response): Promise<{ lines: number; last: string }> {
+  let lines = 0
+  let last = ''
+  for await (const line of createInterface({ input: Readable.fromWeb(answer.body as never) })) {
+    lines++
+    last = line
+  }
+  return { lines, last }
+}
+
+test('five million rows pass through a process that could not hold them', { timeout: 300_000 }, async () => {
   const directory = mkdtempSync(join(tmpdir(), 'history-memory-'))
   onTestFinished(() => rmSync(directory, { recursive: true }))
   await writeDay(directory)
   const program = join(import.meta.dirname, 'history-memory.test-process.ts')
-  const service = spawn(process.execPath, ['--max-old-space-size=48', program, directory], {
+  const service = spawn(process.execPath, ['--max-semi-space-size=8', program, directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => void service.kill('SIGKILL'))
@@ -40,20 +51,16 @@ test('a million rows pass through a heap that could not hold them', { timeout: 3
 
   const { url, peakMb: before } = await tell()
   const history = `${url}/api/v1/vehicles/v/history?sensors=${sensors.join(',')}&from=${midnight}`
-  const response = await fetch(`${history}&format=ndjson`)
-  let lines = 0
-  let last = ''
-  for await (const line of createInterface({ input: Readable.fromWeb(response.body as never) })) {
-    lines++
-    last = line
+  for (let answer = 1; answer <= 4; answer++) {
+    const { lines, last } = await linesOf(await fetch(`${history}&format=ndjson`))
+    expect(lines).toBe(rows + 1)
+    expect(JSON.parse(last)).toMatchObject({ end: { rows, truncated: false, next: null } })
   }
-  expect(lines).toBe(rows + 1)
-  expect(JSON.parse(last)).toMatchObject({ end: { rows, truncated: false, next: null } })
   const file = await fetch(`${history}&format=parquet`)
   let bytes = 0
   for await (const piece of file.body!) bytes += piece.length
   expect(bytes).toBeGreaterThan(rows)
   service.kill('SIGTERM')
-  // Beside the heap there is DuckDB, which may take so much.
-  expect((await tell()).peakMb - before).toBeLessThan(256)
+  // 55 to 70 MB; 230 and more while results of DuckDB gather until V8 happens to collect their handles.
+  expect((await tell()).peakMb - before).toBeLessThan(128)
 })

@@ -1,4 +1,5 @@
 import { freePort } from '../../servers/daemon.ts'
+import { queryApiFlags } from '../../stack/services.ts'
 import { alternate, cpuSeconds, printResult, rssMb, type Figures } from '../measure.ts'
 import { answersOk, linesOf, measuredCore, pin, runPinned, script, until } from '../processes.ts'
 import type { Place, Question } from './engine.ts'
@@ -36,7 +37,7 @@ async function ours({ url }: Place, question: Question): Promise<Figures> {
     TABLE_PROFILE: 'legacy',
     LOG_LEVEL: 'error',
   }
-  const service = runPinned(measuredCore, ['services/query-api/src/main.ts'], environment)
+  const service = runPinned(measuredCore, [...queryApiFlags, 'services/query-api/src/main.ts'], environment)
   try {
     const origin = `http://127.0.0.1:${port}`
     await until(() => answersOk(`${origin}/livez`), 'query-api', service)
