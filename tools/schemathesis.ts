@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { writeFleetHistory } from './bench/fleet-history.ts'
+import { writeFleetHistory } from '@flasktoria/warehouse/test-fleet'
 import { pythonWith } from './servers/python.ts'
 import { say, Sentence } from './servers/run.ts'
 

@@ -2,10 +2,17 @@ import { createMemoryLog } from '@flasktoria/live-log/log-memory'
 import { configSchema, optionNames } from '@flasktoria/query-api/config'
 import { start } from '@flasktoria/query-api/main'
 import { readConfig } from '@flasktoria/service-kit/config'
+import {
+  busyVehicle,
+  dayMs,
+  lastDay,
+  quietVehicle,
+  fleetSensors,
+  writeFleetHistory,
+} from '@flasktoria/warehouse/test-fleet'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import { join } from 'node:path'
 import { say } from '../servers/run.ts'
-import { busyVehicle, dayMs, lastDay, quietVehicle, sensors, writeFleetHistory } from './fleet-history.ts'
 import { alternate, median, printResult, type Bench } from './measure.ts'
 
 const full = { days: 150, vehicles: 2_140, rowsPerDay: 133_333 }
@@ -39,7 +46,7 @@ export async function benchHistoryDays({ dir, rounds, isQuick, cleanup }: Bench)
   const warehouse = cleanup.adopt(await createDuckdbWarehouse({ directory }), (it) => it.close())
   const options = { signal: new AbortController().signal, deadlineMs: 60_000, maxRows: 1_000_000 }
   const askHttp = (vehicle: string) => async () => {
-    const query = `sensors=${sensors.join(',')}&from=${lastDay}&to=${lastDay + dayMs - 1}&maxPoints=1000`
+    const query = `sensors=${fleetSensors.join(',')}&from=${lastDay}&to=${lastDay + dayMs - 1}&maxPoints=1000`
     const response = await fetch(`${url}/api/v1/vehicles/${vehicle}/history?${query}`)
     if (!response.ok) throw new Error(await response.text())
     await response.arrayBuffer()

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { freePort } from '../servers/daemon.ts'
 import { startRedis } from '../servers/redis.ts'
-import { run, say } from '../servers/run.ts'
+import { say } from '../servers/run.ts'
 import { runBareSend, type Traffic } from './hub/bare-send.ts'
 import { createCentrifugo } from './hub/centrifugo.ts'
 import { batchingWs, naiveWs, ours, type Contestant } from './hub/contestants.ts'
@@ -11,7 +11,7 @@ import { buildNative } from './hub/native.ts'
 import { runScenario, type Run } from './hub/run-scenario.ts'
 import { scenarios, type Scenario } from './hub/scenarios.ts'
 import { alternate, BadArguments, printResult, printTable, type Bench, type Figures } from './measure.ts'
-import { loadCore } from './processes.ts'
+import { pinToLoad } from './processes.ts'
 
 const hub = 'stream-hub'
 const floor = 'bare send()'
@@ -105,8 +105,7 @@ export async function benchHub(bench: Bench): Promise<void> {
   const native = await buildNative()
   const redis = await startRedis({ dir: join(dir, 'redis'), port: await freePort(), isPersistent: false })
   cleanup.defer(() => redis.stop())
-  // With the load: we and our Redis must not disturb what is measured.
-  for (const pid of [process.pid, redis.pid]) await run(['taskset', '-a', '-p', '-c', loadCore, String(pid)])
+  await pinToLoad(redis)
   const place = { dir, native, redisUrl: redis.url, redisPid: redis.pid }
   for (const name of chosen) print(name, scenarios[name]!, await measureScenario(name, peers, place, bench), bench)
 }

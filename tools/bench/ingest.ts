@@ -7,7 +7,7 @@ import { createTopics, startKafka } from '../servers/kafka.ts'
 import { startRedis } from '../servers/redis.ts'
 import { say, Sentence } from '../servers/run.ts'
 import { alternate, cpuSeconds, printResult, rssMb, type Bench } from './measure.ts'
-import { linesOf, measuredCore, pin, runPinned, script, until } from './processes.ts'
+import { linesOf, measuredCore, pin, pinToLoad, runPinned, script, until } from './processes.ts'
 import { typicalRecord, vehicles } from './typical-records.ts'
 
 const topic = 'bench.sensor'
@@ -117,6 +117,7 @@ export async function benchIngest({ dir, rounds, isQuick, cleanup }: Bench): Pro
   const kafka = await startKafka({ dir: join(dir, 'kafka'), port: await freePort(), controllerPort: await freePort() })
   cleanup.defer(() => kafka.stop())
   await produce(kafka.url, records)
+  await pinToLoad(redis, kafka)
   const node = (name: string, count: number, ...more: string[]) =>
     runPeer(runPinned(measuredCore, [script(name), kafka.url, topic, String(count), ...more]))
   const python = process.env['KAFKA_PYTHON']

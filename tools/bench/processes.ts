@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { run } from '../servers/run.ts'
 
 /** What is measured has one core for itself; load and clients share the other. */
 export const measuredCore = '0'
@@ -20,6 +21,11 @@ export function pin(core: string, command: readonly [string, ...string[]], env: 
   // One that ends early shows in its output, not in what we wanted to tell it.
   child.stdin.on('error', () => {})
   return child
+}
+
+/** We, and the servers that what is measured talks to, must not disturb it. */
+export async function pinToLoad(...servers: { pid: number }[]): Promise<void> {
+  for (const { pid } of [process, ...servers]) await run(['taskset', '-a', '-p', '-c', loadCore, String(pid)])
 }
 
 /** A Node program on one core. */

@@ -1,5 +1,6 @@
 import { logKeys, defaultPrefix } from '@flasktoria/live-log/redis-keys'
-import { Redis } from 'ioredis'
+import { openRedis, type Redis } from '@flasktoria/live-log/redis'
+import { parseRedisUrl } from '@flasktoria/live-log/redis-url'
 import { messageOf, ok, warning, wrong, type Chart, type CheckOptions, type Judgement } from './chart.ts'
 import { judgeClock } from './clock.ts'
 import { reach } from './reach.ts'
@@ -24,11 +25,10 @@ export async function examineRedis(chart: Chart, url: string | undefined): Promi
     chart.note('address', wrong('REDIS_URL is missing', 'Set REDIS_URL: all three services need it.'))
     return chart.unchecked(['connection', 'login', ...later], 'REDIS_URL names no Redis')
   }
-  const { hostname, port } = new URL(url)
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const isThere = await chart.check('connection', (signal) => reach(host, Number(port) || 6_379, 'REDIS_URL', signal))
+  const { host, port } = parseRedisUrl(url)
+  const isThere = await chart.check('connection', (signal) => reach(host, port, 'REDIS_URL', signal))
   if (!isThere) return chart.unchecked(['login', ...later], 'Redis is not reachable')
-  const redis = new Redis(url, {
+  const redis = openRedis(url, {
     lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: () => null,

@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions } from 'ioredis'
 import { createHash } from 'node:crypto'
 import { LogUnavailable } from './log.ts'
+import { parseRedisUrl } from './redis-url.ts'
 
 export type { Redis }
 
@@ -12,6 +13,12 @@ const patience = {
   commands: { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 2_000, socketTimeout: 4_000 },
   subscriber: { enableOfflineQueue: true, maxRetriesPerRequest: null, socketTimeout: 10_000, autoResubscribe: false },
 } satisfies Record<string, RedisOptions>
+
+/** A connection to a Redis, or to the master that a Sentinel names. */
+export function openRedis(url: string, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+  const { master } = parseRedisUrl(url)
+  return master ? new Redis({ ...options, ...master }) : new Redis(url, options)
+}
 
 /** Opens a connection that reconnects for ever. `onError` gets each failed attempt: without it they are silent. */
 export function connectRedis(
@@ -26,7 +33,7 @@ export function connectRedis(
     retryStrategy: (attempt: number) => Math.min(100 * attempt, 1_000),
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   }
-  const redis = new Redis(url, options)
+  const redis = openRedis(url, options)
   redis.on('error', onError)
   // While Redis is away, as many calls wait for it as there are callers.
   redis.setMaxListeners(0)

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +64,35 @@ export async function ownRedis() {
     thaw: () => void child?.kill('SIGCONT'),
     [Symbol.asyncDispose]: async () => {
       await kill()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Sentinel that watches one Redis, known as `fleet`, and fails over on its own word. */
+export async function ownSentinel(redis: string) {
+  const dir = mkdtempSync(join(tmpdir(), 'flasktoria-sentinel-'))
+  const [port, { hostname, port: redisPort }] = [await freePort(), new URL(redis)]
+  const file = join(dir, 'sentinel.conf')
+  writeFileSync(
+    file,
+    [
+      `port ${port}`,
+      'bind 127.0.0.1',
+      `dir ${dir}`,
+      `sentinel monitor fleet ${hostname} ${redisPort} 1`,
+      'sentinel down-after-milliseconds fleet 1000',
+      'sentinel failover-timeout fleet 5000',
+    ].join('\n'),
+  )
+  const child = spawn(program, [file, '--sentinel'])
+  for await (const chunk of child.stdout) if (String(chunk).includes('+monitor')) break
+  child.stdout.resume()
+  return {
+    url: `redis://127.0.0.1:${port}?master=fleet`,
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
       rmSync(dir, { recursive: true, force: true })
     },
   }

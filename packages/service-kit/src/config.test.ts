@@ -36,7 +36,7 @@ test('a configuration is shown without its secrets', () => {
     KAFKA_TLS_KEY: 'hunter2',
     KAFKA_OAUTH_TOKEN_URL: 'https://issuer/token',
     HS2_URL: 'hive2://user:hunter2@host:21050/db',
-    REDIS_URL: 'redis://host',
+    REDIS_URL: 'redis://host?sentinelPassword=hunter2&master=fleet',
     TOPICS: [/^a$/u],
   }
   expect(JSON.parse(JSON.stringify(config, redact))).toEqual({
@@ -44,7 +44,7 @@ test('a configuration is shown without its secrets', () => {
     KAFKA_TLS_KEY: '***',
     KAFKA_OAUTH_TOKEN_URL: 'https://issuer/token',
     HS2_URL: 'hive2://***@host:21050/db',
-    REDIS_URL: 'redis://host',
+    REDIS_URL: 'redis://host?sentinelPassword=***&master=fleet',
     TOPICS: ['/^a$/u'],
   })
 })

@@ -46,5 +46,6 @@ const inWords = (message: string): string =>
 export function redact(name: string, value: unknown): unknown {
   if (value instanceof RegExp) return String(value)
   if (typeof value !== 'string') return value
-  return /PASSWORD$|SECRET|TOKEN$|TLS_KEY$/i.test(name) ? '***' : value.replaceAll(/(?<=\/\/)[^/@\s]+(?=@)/g, '***')
+  if (/PASSWORD$|SECRET|TOKEN$|TLS_KEY$/i.test(name)) return '***'
+  return value.replaceAll(/(?<=\/\/)[^/@\s]+(?=@)|(?<=[?&]\w*password=)[^&\s]+/gi, '***')
 }

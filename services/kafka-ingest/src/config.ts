@@ -4,6 +4,7 @@ import {
   defaultSensors,
   sensorCatalogueSchema,
 } from '@flasktoria/contracts/catalogue'
+import { checkedRedisUrl } from '@flasktoria/live-log/redis-url'
 import { logLevels } from '@flasktoria/service-kit/logger'
 import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
@@ -36,6 +37,7 @@ const options = z.object({
   LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
+    .transform(parsed(checkedRedisUrl))
     .optional()
     .meta({ description: 'Redis with the live log; needed unless everything runs in one process.' }),
   STATE_RETENTION_MS: count(

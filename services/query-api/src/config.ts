@@ -5,6 +5,7 @@ import {
   sensorCatalogueSchema,
   vehicleNamesSchema,
 } from '@flasktoria/contracts/catalogue'
+import { checkedRedisUrl } from '@flasktoria/live-log/redis-url'
 import { logLevels } from '@flasktoria/service-kit/logger'
 import { jsonFile, parsed } from '@flasktoria/service-kit/options'
 import { parseHs2Url } from '@flasktoria/warehouse/hs2-url'
@@ -21,6 +22,7 @@ const options = z.object({
   LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
+    .transform(parsed(checkedRedisUrl))
     .optional()
     .meta({ description: 'Redis with the live log; absent: a log in memory, which only its own process can fill.' }),
   SENSORS_FILE: jsonFile(sensorCatalogueSchema, defaultSensors, 'Sensor catalogue (JSON); absent: the built-in one.'),

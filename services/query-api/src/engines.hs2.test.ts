@@ -8,6 +8,7 @@ import {
 } from '@flasktoria/warehouse/history-layout'
 import { openParquetWriter, type ParquetRow } from '@flasktoria/warehouse/parquet-writer'
 import { writeSampleRows } from '@flasktoria/warehouse/queries.conformance'
+import { busyVehicle, lastDay, quietVehicle, fleetSensors, writeFleetHistory } from '@flasktoria/warehouse/test-fleet'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -107,6 +108,19 @@ describe('DuckDB and a HiveServer2 give the same bytes over HTTP', () => {
     // Levels of 1e300 add up to another last digit in another order.
     const paths = pathsOf("o'hara", { from, to: testNow, sensors }).filter((path) => !path.includes('stats?'))
     expect(await bothAnswer(apps, paths)).toBeGreaterThan(10_000)
+  })
+
+  const fleetRows = Number(process.env['ENGINES_ROWS'] ?? 300_000)
+  test(`over ${fleetRows} generated rows of 150 days (ENGINES_ROWS)`, async () => {
+    const [days, vehicles] = [150, Math.ceil(fleetRows / 10_000)]
+    const apps = await openApps('fleet', (directory) =>
+      writeFleetHistory({ directory, days, vehicles, rowsPerDay: Math.ceil(fleetRows / days) }),
+    )
+    const from = lastDay - 2 * day
+    for (const vehicle of [quietVehicle, busyVehicle])
+      expect(
+        await bothAnswer(apps, pathsOf(vehicle, { from, to: lastDay + day - 1, sensors: fleetSensors.join() })),
+      ).toBeGreaterThan(10_000)
   })
 
   const recordings = process.env['RECORDINGS_DIR']

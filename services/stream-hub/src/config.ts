@@ -1,5 +1,7 @@
 import { streamLimits } from '@flasktoria/contracts/stream'
+import { checkedRedisUrl } from '@flasktoria/live-log/redis-url'
 import { logLevels } from '@flasktoria/service-kit/logger'
+import { parsed } from '@flasktoria/service-kit/options'
 import { z } from 'zod'
 import manifest from '../package.json' with { type: 'json' }
 import type { HubOptions } from './hub.ts'
@@ -16,6 +18,7 @@ const options = z.object({
   LOG_LEVEL: z.enum(logLevels).default('info').meta({ description: 'Least severe level that is logged.' }),
   REDIS_URL: z
     .url({ protocol: /^rediss?$/ })
+    .transform(parsed(checkedRedisUrl))
     .optional()
     .meta({ description: 'Redis with the live log and the mutes; needed unless both are given in process.' }),
   ALLOWED_ORIGINS: z

@@ -1,11 +1,11 @@
 import { defaultSensors } from '@flasktoria/contracts/catalogue'
-import { dayDirectory, dayOf, fileName, historyTables } from '@flasktoria/warehouse/history-layout'
-import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { dayDirectory, dayOf, fileName, historyTables } from './history-layout.ts'
+import { createDuckdbWarehouse } from './warehouse-duckdb.ts'
 
 export const dayMs = 86_400_000
-export const sensors = defaultSensors.map(({ id }) => id)
+export const fleetSensors = defaultSensors.map(({ id }) => id)
 export type FleetHistory = { directory: string; days: number; vehicles: number; rowsPerDay: number }
 
 /** The last of the days. */
@@ -26,7 +26,7 @@ export async function writeFleetHistory({ directory, days, vehicles, rowsPerDay 
       mkdirSync(folder, { recursive: true })
       const file = join(folder, fileName({ stream: 'raw-0', first: index * 1e7, last: (index + 1) * 1e7 - 1 }))
       const fleet =
-        `SELECT printf('veh-%04d', v) AS uuid, list_extract([${sensors.map(text).join(', ')}], 1 + k % ${sensors.length}) AS sensor, ` +
+        `SELECT printf('veh-%04d', v) AS uuid, list_extract([${fleetSensors.map(text).join(', ')}], 1 + k % ${fleetSensors.length}) AS sensor, ` +
         `${start} + k * ${Math.floor(dayMs / readings)} + v AS ts, round(50 + 40 * sin(k + v), 2) AS value ` +
         `FROM range(${vehicles}) a(v), range(${readings}) b(k)`
       const busy = `SELECT ${text(busyVehicle)}, 'pid_13_mode_1', ${start} + k * 1000, round(50 + 40 * sin(k / 600), 2) FROM range(86400) b(k)`
