@@ -8,7 +8,7 @@ import {
 } from '@flasktoria/warehouse/history-layout'
 import { openParquetWriter, type ParquetRow } from '@flasktoria/warehouse/parquet-writer'
 import { writeSampleRows } from '@flasktoria/warehouse/queries.conformance'
-import { busyVehicle, lastDay, quietVehicle, fleetSensors, writeFleetHistory } from '@flasktoria/warehouse/test-fleet'
+import { busyVehicle, fleetSensors, lastDay, writeFleetHistory } from '@flasktoria/warehouse/test-fleet'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'
 import { createHs2Warehouse } from '@flasktoria/warehouse/warehouse-hs2'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -117,10 +117,8 @@ describe('DuckDB and a HiveServer2 give the same bytes over HTTP', () => {
       writeFleetHistory({ directory, days, vehicles, rowsPerDay: Math.ceil(fleetRows / days) }),
     )
     const from = lastDay - 2 * day
-    for (const vehicle of [quietVehicle, busyVehicle])
-      expect(
-        await bothAnswer(apps, pathsOf(vehicle, { from, to: lastDay + day - 1, sensors: fleetSensors.join() })),
-      ).toBeGreaterThan(10_000)
+    const paths = pathsOf(busyVehicle, { from, to: lastDay + day - 1, sensors: fleetSensors.join() })
+    expect(await bothAnswer(apps, paths)).toBeGreaterThan(1_000_000)
   })
 
   const recordings = process.env['RECORDINGS_DIR']

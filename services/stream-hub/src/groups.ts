@@ -80,6 +80,7 @@ export class Groups<Member> {
       return concern
     }
     for (const group of this.#wide) concernOf(group)
+    if (this.#naming.size === 0 && this.#boxes.size === 0) return concerned
     const moved = new Set<string>()
     for (const [index, { entry, where, before }] of kept.entries()) {
       const touch = (group: Group<Member>) => {
