@@ -6,7 +6,7 @@ import { benchAnswers } from './history/answers.ts'
 import { duckdbFolder, fillEngine, questionOf, rowsSql, smallSql, type Place } from './history/engine.ts'
 import { pythonWithHs2 } from './history/python.ts'
 import { alternate, median, printResult, type Bench, type Figures } from './measure.ts'
-import { linesOf, measuredCore, pin, pinToLoad, runPinned, script } from './processes.ts'
+import { linesOf, measuredCore, pin, runPinned, script } from './processes.ts'
 
 const engine = 'Spark Thrift Server 3.5.9'
 
@@ -123,7 +123,6 @@ export async function benchHistory({ dir, rounds, isQuick, cleanup }: Bench): Pr
   cleanup.defer(() => hs2.stop())
   const question = questionOf(fewRows)
   await fillEngine({ url: hs2.url, dir }, { rows: manyRows, duckdbRows: fewRows, question })
-  await pinToLoad(hs2)
   const [{ host, port }] = parseHs2Url(hs2.url).endpoints as [{ host: string; port: number }]
   const place: Place = { url: hs2.url, host, port, duckdb: duckdbFolder(dir), python }
   await benchRows(place, { rows: fewRows, isSmall: true, rounds })
