@@ -75,7 +75,8 @@ describe('the grid', () => {
           index.move(item, before, now)
           return item
         })
-        const found = [...index.near(createBox(box))]
+        const found: { now: Place }[] = []
+        index.forEachNear(createBox(box), (item) => found.push(item))
         expect(new Set(found).size).toBe(found.length)
         expect(new Set(found.filter(({ now }) => holds(box, now)))).toEqual(
           new Set(items.filter(({ now }) => holds(box, now))),

@@ -77,10 +77,10 @@ export class PlaceIndex<T> {
     }
   }
 
-  /** Everything in the cells that the box touches: some of it lies beside the box. */
-  *near(box: Box): Generator<T> {
+  /** Calls with everything in the cells that the box touches: some of it lies beside the box. A callback: there may be much. */
+  forEachNear(box: Box, visit: (item: T) => void): void {
     const level = levelOf(box)
-    for (const cell of cellsOf(level, box)) yield* this.#cells.in(level, cell)
+    for (const cell of cellsOf(level, box)) for (const item of this.#cells.in(level, cell)) visit(item)
   }
 }
 

@@ -31,6 +31,25 @@ const cursorsOf = ({ messages }: TestConnection) =>
 const rules = (...some: Partial<MuteRule>[]) =>
   new MuteRules(some.map((rule) => ({ kind: 'position', vehicle: 'v', sensor: '', isMuted: true, ...rule })))
 
+test('when a box moves, what was in it and still is neither leaves nor comes again', async () => {
+  const { hub, turn, log, open } = await follow()
+  await log.append([position('south', 1), position('between', 2), position('north', 3), position('away', 9)])
+  const { connection, session, subscribe } = open()
+  subscribe({ id: 'map', bbox: [10, 0, 12, 2.5] })
+  turn()
+  connection.messages.length = 0
+  // It moved since the last flush, so the client does not know it as it is now.
+  await log.append([position('away', 2.8)])
+  hub.update(session, { type: 'update', id: 'map', bbox: [10, 1.5, 12, 4] })
+  turn()
+  expect(connection.messages).toMatchObject([
+    { type: 'ack', id: 'map' },
+    { type: 'leave', id: 'map', vehicles: ['south'] },
+    { type: 'snapshot', id: 'map', reason: 'entered', updates: [{ vehicle_id: 'north' }] },
+    { type: 'snapshot', id: 'map', reason: 'entered', updates: [{ vehicle_id: 'away', lat: 2.8 }] },
+  ])
+})
+
 describe('a new epoch', () => {
   test('gives every subscription a new snapshot behind a gap, and plain clients nothing', async () => {
     const { hub, turn, log, follower, open, plain } = await follow()

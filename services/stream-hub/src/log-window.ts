@@ -35,6 +35,9 @@ export type WindowBounds = {
 /** What is known of a vehicle: where it is, and the latest entry of each of its keys. */
 type Vehicle = Whereabouts & { readonly keys: Map<string, Kept> }
 
+type Moved = ReadonlyMap<Whereabouts, Place | undefined>
+
+const nobodyMoved: { seq: number; head: number; before: Moved } = { seq: 0, head: 0, before: new Map() }
 const maxForgotten = 256
 
 const isMerge = (entry: Entry) => updateClass[entry.kind] === 'merge'
@@ -56,6 +59,7 @@ export class LogWindow {
   readonly #places = new PlaceIndex<Vehicle>()
   /** Before it, nobody knows where vehicles were. */
   #placesFloor = 0
+  #moved = nobodyMoved
   #events: Kept[] = []
   /** Every event after this seq is in `#events`. */
   #trimmedTo = 0
@@ -157,23 +161,25 @@ export class LogWindow {
     return moved.size === 0 ? whereNow : (where) => (moved.has(where) ? moved.get(where) : where.place)
   }
 
-  /** The vehicles that were in a box at a seq that is not before `placesFloor`. */
-  vehiclesIn(box: Box, seq = this.#head): Set<string> {
+  /** The vehicles that were in a box, and not in another one, at a seq that is not before `placesFloor`. */
+  vehiclesIn(box: Box, seq = this.#head, other?: Box): Set<string> {
     const moved = this.#movedSince(seq)
     const found = new Set<string>()
-    const collect = (vehicle: string, place: Place | undefined) => {
-      if (place && boxHolds(box, place)) found.add(vehicle)
-    }
-    for (const vehicle of this.#places.near(box)) if (!moved.has(vehicle)) collect(vehicle.vehicle, vehicle.place)
-    for (const [{ vehicle }, place] of moved) collect(vehicle, place)
+    const isSought = (place: Place | undefined) => place && boxHolds(box, place) && !(other && boxHolds(other, place))
+    this.#places.forEachNear(box, (vehicle) => {
+      if (isSought(vehicle.place) && !moved.has(vehicle)) found.add(vehicle.vehicle)
+    })
+    for (const [{ vehicle }, place] of moved) if (isSought(place)) found.add(vehicle)
     return found
   }
 
-  /** Where they were before, of the vehicles that moved after a seq. */
-  #movedSince(seq: number): Map<Whereabouts, Place | undefined> {
+  /** Where they were before, of the vehicles that moved after a seq. Most who ask between two flushes ask for the same. */
+  #movedSince(seq: number): Moved {
+    if (this.#moved.seq === seq && this.#moved.head === this.#head) return this.#moved.before
     const moved = new Map<Whereabouts, Place | undefined>()
     for (const { entry, where, before } of this.between(seq, this.#head))
       if (entry.kind === 'position' && !moved.has(where)) moved.set(where, before)
+    this.#moved = { seq, head: this.#head, before: moved }
     return moved
   }
 
@@ -215,6 +221,7 @@ export class LogWindow {
     this.#state.clear()
     for (const vehicle of this.#vehicles.values()) this.#place(vehicle, undefined)
     this.#vehicles.clear()
+    this.#moved = nobodyMoved
     this.#events = []
     this.#ring = Array.from({ length: this.#bounds.ringLength })
   }

@@ -300,10 +300,13 @@ export class Subscriptions {
   #move(session: Session, subscription: Subscription, before: Filter): void {
     const { window, sayLeave } = this.#deps
     const { id, filter, stateTo } = subscription
-    const vehiclesOf = ({ view, vehicles }: Filter) => (view ? window.vehiclesIn(view.box, stateTo) : vehicles!)
-    const [had, has] = [vehiclesOf(before), vehiclesOf(filter)]
-    const left = [...had].filter((vehicle) => !has.has(vehicle))
-    const entered = new Set([...has].filter((vehicle) => !had.has(vehicle)))
+    const onlyIn = (one: Filter, other: Filter): ReadonlySet<string> =>
+      one.view && other.view
+        ? window.vehiclesIn(one.view.box, stateTo, other.view.box)
+        : vehiclesOf(one).difference(vehiclesOf(other))
+    const vehiclesOf = ({ view, vehicles }: Filter): ReadonlySet<string> =>
+      view ? window.vehiclesIn(view.box, stateTo) : vehicles!
+    const [left, entered] = [onlyIn(before, filter), onlyIn(filter, before)]
     const placeOf = window.placesAt(stateTo)
     this.#courses.arrange(session)
     if (entered.size > 0)
@@ -315,7 +318,7 @@ export class Subscriptions {
         snapshot: { id, part: 0, reason: 'entered' },
         ...(filter.view && { untold: new Set(entered) }),
       })
-    if (left.length > 0) sayLeave(session, id, left)
+    if (left.size > 0) sayLeave(session, id, [...left])
   }
 
   /** The present state of what was muted. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { updateClass, updateKinds, type UpdateKind } from '@flasktoria/contracts/updates'
 import type { MuteRules } from '@flasktoria/live-log/mutes'
 import type { Place } from './box.ts'
@@ -27,7 +27,7 @@ export type View = Part & {
   readonly each: readonly Filter[]
 }
 
-const digest = (texts: unknown) => createHash('sha256').update(JSON.stringify(texts)).digest('base64')
+const digest = (texts: unknown) => hash('sha256', JSON.stringify(texts), 'base64')
 const textsOf = (filters: readonly Filter[]) => [...new Set(filters.map(canonicalText))].toSorted()
 const isState = (kind: UpdateKind) => updateClass[kind] === 'merge'
 const isWide = ({ vehicles, view }: Filter) => !vehicles && !view
