@@ -5,9 +5,9 @@ import { readConfig } from '@flasktoria/service-kit/config'
 import {
   busyVehicle,
   dayMs,
+  fleetSensors,
   lastDay,
   quietVehicle,
-  fleetSensors,
   writeFleetHistory,
 } from '@flasktoria/warehouse/test-fleet'
 import { createDuckdbWarehouse } from '@flasktoria/warehouse/warehouse-duckdb'

@@ -96,7 +96,7 @@ async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
 
 /**
  * A result lies outside of V8's heap until its handle is collected, and V8 does not know how much that frees: it would let
- * hundreds of them gather. So each has a buffer that V8 does count, of about the same length, which nobody ever touches.
+ * hundreds of them gather. So each has a buffer that V8 does count, of a few times its length, which nobody ever touches.
  */
 const weights = new WeakMap<DuckDBMaterializedResult, Buffer>()
 const cellBytes = 128

@@ -300,12 +300,12 @@ export class Subscriptions {
   #move(session: Session, subscription: Subscription, before: Filter): void {
     const { window, sayLeave } = this.#deps
     const { id, filter, stateTo } = subscription
+    const vehiclesOf = ({ view, vehicles }: Filter): ReadonlySet<string> =>
+      view ? window.vehiclesIn(view.box, stateTo) : vehicles!
     const onlyIn = (one: Filter, other: Filter): ReadonlySet<string> =>
       one.view && other.view
         ? window.vehiclesIn(one.view.box, stateTo, other.view.box)
         : vehiclesOf(one).difference(vehiclesOf(other))
-    const vehiclesOf = ({ view, vehicles }: Filter): ReadonlySet<string> =>
-      view ? window.vehiclesIn(view.box, stateTo) : vehicles!
     const [left, entered] = [onlyIn(before, filter), onlyIn(filter, before)]
     const placeOf = window.placesAt(stateTo)
     this.#courses.arrange(session)
